@@ -1,0 +1,1 @@
+"""The projector: events to rows that can be queried."""

@@ -1,0 +1,1 @@
+"""The router: the life of a task, from submission to its end."""

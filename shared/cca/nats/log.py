@@ -1,0 +1,169 @@
+"""The log on JetStream: batched direct reads, appends with optimistic concurrency and group commit."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+
+from msgspec import Struct
+
+from cca.errors import Busy, Conflict
+from cca.message import Event, Meta, Recorded, Seq, Side, Stream
+from cca.nats import streams
+from cca.nats.appender import Appender
+from cca.nats.bus import Bus
+from cca.nats.frames import Group, group, recorded
+from cca.nats.wire import Msg
+
+PAGE = 256
+"""Messages asked for in one direct get."""
+PATIENCE = 30.0
+"""Seconds that an append whose answer was lost waits for the log to come back."""
+
+_OURS = frozenset(
+    ("Nats-Subject", "Nats-Sequence", "Nats-Time-Stamp", "Nats-Num-Pending", "Nats-Last-Sequence")
+)
+
+
+class Raw(Struct, frozen=True):
+    """A stored message as it is. `head` is its header block without what the server adds on the way out."""
+
+    seq: Seq
+    subject: str
+    headers: dict[str, str]
+    body: bytes
+    time: datetime
+
+
+class JetStreamLog:
+    """The log of the stream `CCA_EVENTS`.
+
+    Args:
+        bus: the connection.
+        batch_from: waiting messages from which an atomic batch is cheaper than single publishes; 0 for never.
+        announce: publish each committed event on `cca.live.<kind>.<id>`.
+    """
+
+    def __init__(self, bus: Bus, batch_from: int = 12, announce: bool = False) -> None:
+        self._bus, self._announce = bus, announce
+        self.appender = Appender(bus, batch_from, self._resolve)
+
+    # ------------------------------------------------------------------------------------ append
+
+    async def append(
+        self, stream: Stream, events: Sequence[Event], *, after: Seq, cause: Meta, sides: Sequence[Side] = ()
+    ) -> Seq:
+        """See `cca.log.EventLog.append`."""
+        what = group(stream, events, after, cause, sides)
+        bodies = [frame.body for frame in what.frames if frame.is_event]
+        seq = await self.appender.append(what)
+        if self._announce:
+            subject = f"cca.live.{stream.category}.{stream.key}"
+            for body in bodies:
+                self._bus.publish(subject, body)
+        return seq
+
+    async def _resolve(self, what: Group, error: Exception) -> Seq | None:
+        """What became of an append whose answer was lost or was a conflict, perhaps with its own first try.
+
+        Reads what stands after its expectation: all of it → its position; a beginning → the rest is to be sent;
+        nothing, and nobody else's → send all again; somebody else's → `Conflict`.
+        """
+        ids = [frame.id for frame in what.frames if frame.is_event]
+        deadline = asyncio.get_running_loop().time() + PATIENCE
+        while True:
+            try:
+                found = [raw async for raw in self.scan(what.subject, what.after)]
+                break
+            except Busy:
+                if asyncio.get_running_loop().time() > deadline:
+                    raise
+                await asyncio.sleep(0.1)
+        stored = [raw.headers.get("ce-id") for raw in found]
+        if stored[: len(ids)] == ids:
+            return found[len(ids) - 1].seq
+        if stored == ids[: len(stored)]:
+            if isinstance(error, Conflict) and not stored:
+                raise error  # the server says that there is something that a read does not show yet
+            kept = set(ids[len(stored) :])
+            what.frames = [frame for frame in what.frames if not frame.is_event or frame.id in kept]
+            what.after = found[-1].seq if found else what.after
+            return None
+        raise Conflict(what.subject, what.after, found[-1].seq)
+
+    # ------------------------------------------------------------------------------------ read
+
+    async def read(self, stream: Stream, after: Seq = Seq(0)) -> AsyncIterator[Recorded[Event]]:
+        """See `cca.log.EventLog.read`."""
+        async for raw in self.scan(stream.subject, after):
+            yield recorded(raw.subject, raw.seq, raw.headers, raw.body)
+
+    async def scan(self, subject: str, after: Seq = Seq(0)) -> AsyncIterator[Raw]:
+        """The stored messages of a subject or a wildcard after a position, oldest first. Raises `Busy`.
+
+        One request brings a page; no consumer is created (the server allows 1,000 of them).
+        """
+        while True:
+            page, more = await self._page(subject, after)
+            for raw in page:
+                yield raw
+            if not more or not page:
+                return
+            after = page[-1].seq
+
+    async def last_seq(self) -> Seq:
+        """The last position of the whole log. Raises `Busy`."""
+        answer = json.loads(await self._bus.request(f"$JS.API.STREAM.INFO.{streams.EVENTS}", b""))
+        if "state" not in answer:
+            raise Busy(f"the log is not available: {answer.get('error', {}).get('description', 'no answer')}")
+        return Seq(answer["state"]["last_seq"])
+
+    async def _page(self, subject: str, after: Seq) -> tuple[list[Raw], bool]:
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[bool] = loop.create_future()
+        page: list[Raw] = []
+
+        def on_reply(msg: Msg | None) -> None:
+            if ended.done():
+                return
+            if msg is None:
+                ended.set_exception(Busy("the connection to NATS was lost while the log was read"))
+            elif msg.status in (204, 404):  # end of batch; nothing there
+                ended.set_result(msg.status == 204 and int(msg.headers.get("Nats-Num-Pending", "0")) > 0)
+            elif msg.status:
+                ended.set_exception(Busy(f"the log cannot be read: {msg.status} {msg.description}"))
+            else:
+                page.append(_raw(msg))
+
+        def expire() -> None:
+            if not ended.done():
+                ended.set_exception(Busy("the log did not answer in time"))
+
+        request = {"seq": after + 1, "next_by_subj": subject, "batch": PAGE}
+        reply = self._bus.expect(on_reply)
+        timer = loop.call_later(5.0, expire)
+        try:
+            self._bus.publish(
+                f"$JS.API.DIRECT.GET.{streams.EVENTS}", json.dumps(request).encode(), reply=reply
+            )
+            return page, await ended
+        finally:
+            timer.cancel()
+            self._bus.forget(reply)
+
+
+def _raw(msg: Msg) -> Raw:
+    headers = msg.headers
+    return Raw(
+        Seq(int(headers["Nats-Sequence"])),
+        headers["Nats-Subject"],
+        {name: value for name, value in headers.items() if name not in _OURS},
+        msg.data,
+        _time(headers["Nats-Time-Stamp"]),
+    )
+
+
+def _time(text: str) -> datetime:
+    """The server's times have up to nine decimals; ours have six."""
+    whole, _, fraction = text.rstrip("Z").partition(".")
+    return datetime.fromisoformat(f"{whole}.{(fraction + '000000')[:6]}").replace(tzinfo=UTC)

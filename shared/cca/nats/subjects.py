@@ -1,0 +1,74 @@
+"""Every subject string."""
+
+TASKS = "cca.tasks.{role}"
+EVENTS_ALL = "cca.events.>"
+WORK_ALL = "cca.work.>"
+TIMERS_ALL = "cca.timer.>"
+DUE_ALL = "cca.due.>"
+LIVE_ALL = "cca.live.>"
+REPORTS_ALL = "cca.report.*.*.*"
+OUTPUT_ALL = "cca.output.>"
+DEAD_ALL = "cca.dead.>"
+CONTROL_ALL = "cca.control"
+
+RPC_SUBMIT = "cca.rpc.tasks.submit"
+RPC_RUN = "cca.rpc.tasks.run"
+RPC_GET = "cca.rpc.tasks.get"
+RPC_CANCEL = "cca.rpc.tasks.cancel"
+RPC_RETRY = "cca.rpc.tasks.retry"
+RPC_AGENTS = "cca.rpc.agents.list"
+
+
+def tasks(role: str) -> str:
+    """The intake of a role."""
+    return f"cca.tasks.{role}"
+
+
+def events(category: str, key: str) -> str:
+    """The log of one aggregate."""
+    return f"cca.events.{category}.{key}"
+
+
+def work(role: str, lane: str, priority: str) -> str:
+    """Where the work of a lane waits."""
+    return f"cca.work.{role}.{lane}.{priority}"
+
+
+def timer(task: str, what: str) -> str:
+    """Where a timer of a task is kept; it fires on `due(task, what)`."""
+    return f"cca.timer.task.{task}.{what}"
+
+
+def due(task: str, what: str) -> str:
+    """Where a timer of a task fires."""
+    return f"cca.due.task.{task}.{what}"
+
+
+def live(category: str, key: str) -> str:
+    """Where what has been committed is announced."""
+    return f"cca.live.{category}.{key}"
+
+
+def report(role: str, agent: str, verb: str) -> str:
+    """Where a worker reports."""
+    return f"cca.report.{role}.{agent}.{verb}"
+
+
+def control(role: str | None = None, agent: str | None = None) -> str:
+    """Where an agent, a role or everybody is spoken to."""
+    return ".".join(part for part in ("cca.control", role, agent) if part)
+
+
+def output(task: str) -> str:
+    """The streamed output of a task."""
+    return f"cca.output.{task}"
+
+
+def dead(service: str) -> str:
+    """The dead letters of a service."""
+    return f"cca.dead.{service}"
+
+
+def work_consumer(role: str, lane: str, priority: str) -> str:
+    """The durable consumer from which the workers of a lane pull one priority."""
+    return f"work={role}={lane}={priority}"  # "=" cannot stand in a role or lane
