@@ -79,7 +79,7 @@ async def _main(name: str, description: str, settings: Settings, start: Start) -
 
 async def _live(name: str, description: str, settings: Settings, start: Start, stop: asyncio.Event) -> None:
     async with AsyncExitStack() as stack:
-        bus = await _unless(stop, stack.enter_async_context(connect(settings.nats, name, wait=True)))
+        bus = await _unless(stop, stack.enter_async_context(connect(settings.nats, name, wait=True, echo=False)))
         if bus is None:
             return
         await setup.ensure(bus, settings.replicas)

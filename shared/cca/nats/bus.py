@@ -65,9 +65,7 @@ class Bus:
 
     # ------------------------------------------------------------------------------------ out
 
-    def publish(
-        self, subject: str, body: bytes, headers: Mapping[str, str] | None = None, reply: str = ""
-    ) -> None:
+    def publish(self, subject: str, body: bytes, headers: Mapping[str, str] | None = None, reply: str = "") -> None:
         """Send without waiting; kept for a while when the connection is down. Raises `Busy` when that is full."""
         self.nc.write(subject, body, reply, header_block(dict(headers)) if headers else None)
 
@@ -106,6 +104,39 @@ class Bus:
         try:
             self.publish(subject, body, headers, reply)
             return await answer
+        finally:
+            timer.cancel()
+            self.forget(reply)
+
+    async def request_many(self, subject: str, body: bytes, many: bool = True, timeout: float = 5.0) -> list[Msg]:
+        """Ask for messages of a stream by direct get: all up to the end mark, or one. Raises `Busy`."""
+        ended: asyncio.Future[None] = self._loop.create_future()
+        found: list[Msg] = []
+
+        def on_reply(msg: Msg | None) -> None:
+            if ended.done():
+                return
+            if msg is None:
+                ended.set_exception(Busy(f"the connection to NATS was lost while {subject} was asked"))
+            elif msg.status in (204, 404):  # the end; nothing there
+                ended.set_result(None)
+            elif msg.status:
+                ended.set_exception(Busy(f"{subject}: {msg.status} {msg.description}"))
+            else:
+                found.append(msg)
+                if not many:
+                    ended.set_result(None)
+
+        def expire() -> None:
+            if not ended.done():
+                ended.set_exception(Busy(f"no answer on {subject} within {timeout:g} s"))
+
+        reply = self.expect(on_reply)
+        timer = self._loop.call_later(timeout, expire)
+        try:
+            self.publish(subject, body, reply=reply)
+            await ended
+            return found
         finally:
             timer.cancel()
             self.forget(reply)
@@ -188,16 +219,17 @@ def error_headers(error: CcaError) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def connect(settings: NatsSettings, name: str, wait: bool = False) -> AsyncIterator[Bus]:
+async def connect(settings: NatsSettings, name: str, wait: bool = False, echo: bool = True) -> AsyncIterator[Bus]:
     """Connect, and close at the end.
 
     With `wait`, a server that is not there yet is waited for (a service starts before its servers are up);
-    otherwise that raises `Busy`. Raises `Refused` for bad credentials.
+    otherwise that raises `Busy`. Without `echo`, what is published here is not heard here. Raises `Refused` for
+    bad credentials.
     """
     pause = 0.1
     while True:
         try:
-            bus = await _open(settings, name)
+            bus = await _open(settings, name, echo)
             break
         except Busy as error:
             if not wait:
@@ -211,7 +243,7 @@ async def connect(settings: NatsSettings, name: str, wait: bool = False) -> Asyn
         await _close(bus)
 
 
-async def _open(settings: NatsSettings, name: str) -> Bus:
+async def _open(settings: NatsSettings, name: str, echo: bool) -> Bus:
     wire = Wire()
     bus = Bus(wire, name)
     errors: list[str] = []
@@ -236,8 +268,9 @@ async def _open(settings: NatsSettings, name: str) -> Bus:
                 closed_cb=bus._closed,
                 lame_duck_mode_cb=wire.force_reconnect,
                 allow_reconnect=False,
+                no_echo=not echo,
                 connect_timeout=5,
-                reconnect_time_wait=0.2,
+                reconnect_time_wait=0.2,  # type: ignore[arg-type]  # it is only ever slept
                 max_reconnect_attempts=-1,
                 ping_interval=20,
                 max_outstanding_pings=2,
@@ -255,9 +288,7 @@ async def _open(settings: NatsSettings, name: str) -> Bus:
         await _close(bus)
         said = " ".join([*errors, str(error)]).lower()
         if "authorization" in said or "authentication" in said:
-            raise Refused(
-                "not-authorized", f"NATS at {settings.url} does not accept these credentials"
-            ) from None
+            raise Refused("not-authorized", f"NATS at {settings.url} does not accept these credentials") from None
         raise Busy(f"cannot reach NATS at {settings.url}") from None
     return bus
 

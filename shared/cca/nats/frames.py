@@ -62,7 +62,7 @@ def group(stream: Stream, events: Sequence[Event], after: Seq, cause: Meta, side
     )
     frames = []
     for number, event in enumerate(events):
-        id = f"{cause.id}.{stream.key[-12:]}.{number}"
+        id = f"{cause.id}.{stream.key}.{number}"
         head = f"ce-id: {id}\r\nce-type: {codec.tag_of(type(event))}\r\n{shared}"
         frames.append(Frame(subject, head, codec.encode(event), id, True))
     last = frames.pop()

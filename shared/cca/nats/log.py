@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 from msgspec import Struct
 
@@ -20,9 +21,7 @@ PAGE = 256
 PATIENCE = 30.0
 """Seconds that an append whose answer was lost waits for the log to come back."""
 
-_OURS = frozenset(
-    ("Nats-Subject", "Nats-Sequence", "Nats-Time-Stamp", "Nats-Num-Pending", "Nats-Last-Sequence")
-)
+_OURS = frozenset(("Nats-Subject", "Nats-Sequence", "Nats-Time-Stamp", "Nats-Num-Pending", "Nats-Last-Sequence"))
 
 
 class Raw(Struct, frozen=True):
@@ -54,14 +53,27 @@ class JetStreamLog:
         self, stream: Stream, events: Sequence[Event], *, after: Seq, cause: Meta, sides: Sequence[Side] = ()
     ) -> Seq:
         """See `cca.log.EventLog.append`."""
+        return await self.commit(stream, events, after=after, cause=cause, sides=sides)
+
+    def commit(
+        self, stream: Stream, events: Sequence[Event], *, after: Seq, cause: Meta, sides: Sequence[Side] = ()
+    ) -> asyncio.Future[Seq]:
+        """As `append`, without a coroutine of its own: the future has the position or the error."""
         what = group(stream, events, after, cause, sides)
-        bodies = [frame.body for frame in what.frames if frame.is_event]
-        seq = await self.appender.append(what)
+        done = self.appender.append(what)
         if self._announce:
-            subject = f"cca.live.{stream.category}.{stream.key}"
+            bodies = [frame.body for frame in what.frames if frame.is_event]
+            done.add_done_callback(partial(self._tell, f"cca.live.{stream.category}.{stream.key}", bodies))
+        return done
+
+    def _tell(self, subject: str, bodies: list[bytes], done: asyncio.Future[Seq]) -> None:
+        if done.cancelled() or done.exception() is not None:
+            return
+        try:
             for body in bodies:
                 self._bus.publish(subject, body)
-        return seq
+        except Busy:
+            pass  # an announcement is a courtesy; who waits for long reads the log
 
     async def _resolve(self, what: Group, error: Exception) -> Seq | None:
         """What became of an append whose answer was lost or was a conflict, perhaps with its own first try.
@@ -119,37 +131,10 @@ class JetStreamLog:
         return Seq(answer["state"]["last_seq"])
 
     async def _page(self, subject: str, after: Seq) -> tuple[list[Raw], bool]:
-        loop = asyncio.get_running_loop()
-        ended: asyncio.Future[bool] = loop.create_future()
-        page: list[Raw] = []
-
-        def on_reply(msg: Msg | None) -> None:
-            if ended.done():
-                return
-            if msg is None:
-                ended.set_exception(Busy("the connection to NATS was lost while the log was read"))
-            elif msg.status in (204, 404):  # end of batch; nothing there
-                ended.set_result(msg.status == 204 and int(msg.headers.get("Nats-Num-Pending", "0")) > 0)
-            elif msg.status:
-                ended.set_exception(Busy(f"the log cannot be read: {msg.status} {msg.description}"))
-            else:
-                page.append(_raw(msg))
-
-        def expire() -> None:
-            if not ended.done():
-                ended.set_exception(Busy("the log did not answer in time"))
-
         request = {"seq": after + 1, "next_by_subj": subject, "batch": PAGE}
-        reply = self._bus.expect(on_reply)
-        timer = loop.call_later(5.0, expire)
-        try:
-            self._bus.publish(
-                f"$JS.API.DIRECT.GET.{streams.EVENTS}", json.dumps(request).encode(), reply=reply
-            )
-            return page, await ended
-        finally:
-            timer.cancel()
-            self._bus.forget(reply)
+        page = await self._bus.request_many(f"$JS.API.DIRECT.GET.{streams.EVENTS}", json.dumps(request).encode())
+        # Each says how many of its subject follow it in the stream.
+        return [_raw(msg) for msg in page], bool(page) and page[-1].headers.get("Nats-Num-Pending") != "0"
 
 
 def _raw(msg: Msg) -> Raw:

@@ -98,9 +98,7 @@ class Service:
         try:
             body = codec.encode(await handle(codec.read(msg.data, kind), asked(msg)))
         except Exception as error:
-            known = (
-                error if isinstance(error, CcaError) else Busy("something unforeseen happened; it is logged")
-            )
+            known = error if isinstance(error, CcaError) else Busy("something unforeseen happened; it is logged")
             if known is not error:
                 logger.exception("%s failed", endpoint.subject)
             endpoint.num_errors += 1

@@ -113,9 +113,7 @@ class Pull:
     ordering. `error` says why a pull ended by itself (its consumer was deleted), and `ended` is set then.
     """
 
-    def __init__(
-        self, bus: Bus, stream: str, consumer: str, on_message: Callable[[Delivery], None], batch: int
-    ):
+    def __init__(self, bus: Bus, stream: str, consumer: str, on_message: Callable[[Delivery], None], batch: int):
         self._bus, self._on_message, self._batch = bus, on_message, batch
         self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
         self._ordered = 0

@@ -18,6 +18,8 @@ TASKS = "CCA_TASKS"
 EVENTS = "CCA_EVENTS"
 OUTPUT = "CCA_OUTPUT"
 DEAD = "CCA_DEAD"
+STATE = "CCA_STATE"
+"""A bucket: what services note for their next start."""
 
 ACK_WAIT = timedelta(seconds=4)
 """The lease of a worker: it says "in progress" three times as often. A dead worker's tasks move on after it."""
@@ -85,6 +87,17 @@ def declared(replicas: int = 1) -> list[StreamConfig]:
             max_age=30 * 24 * 3600,
             max_bytes=512 * MIB,
             allow_direct=True,
+            num_replicas=replicas,
+        ),
+        _config(
+            f"KV_{STATE}",
+            "A key-value bucket: what services note for their next start.",
+            [f"$KV.{STATE}.>"],
+            max_msgs_per_subject=1,
+            allow_direct=True,
+            allow_rollup_hdrs=True,
+            deny_delete=True,
+            discard=DiscardPolicy.NEW,
             num_replicas=replicas,
         ),
     ]

@@ -1,0 +1,44 @@
+"""`python -m cca_router`: everything that the router listens to, on one screen."""
+
+from contextlib import AsyncExitStack
+
+from cca.config import Settings
+from cca.contracts.agent import Agents, ListAgents
+from cca.contracts.task import CancelTask, GetTask, RetryTask, RunTask, SubmitTask, TaskAccepted, TaskView
+from cca.nats import streams, subjects
+from cca.nats.bus import Bus
+from cca.nats.micro import Service
+from cca.nats.pull import Pull
+from cca.service import run
+from cca_router.shell import Router
+
+
+async def start(settings: Settings, service: Service, bus: Bus, stack: AsyncExitStack) -> None:
+    router = Router(settings, bus)
+    stack.push_async_callback(router.drain)
+    await router.recover()
+    stack.push_async_callback(router.housekeeping())
+
+    await service.serve(subjects.RPC_SUBMIT, SubmitTask, router.submit, TaskAccepted)
+    await service.serve(subjects.RPC_RUN, RunTask, router.run, TaskView)
+    await service.serve(subjects.RPC_GET, GetTask, router.get, TaskView)
+    await service.serve(subjects.RPC_CANCEL, CancelTask, router.cancel, TaskView)
+    await service.serve(subjects.RPC_RETRY, RetryTask, router.retry, TaskView)
+    await service.serve(subjects.RPC_AGENTS, ListAgents, router.list_agents, Agents)
+
+    heard = [
+        await bus.subscribe(subjects.REPORTS_ALL, router.on_report, queue=service.name),
+        await bus.subscribe(subjects.live("task", "*"), router.on_announcement),  # of other routers
+    ]
+    pulls = [
+        await Pull.start(bus, streams.TASKS, streams.INTAKE_CONSUMER.durable_name or "", router.on_intake),
+        await Pull.start(bus, streams.EVENTS, streams.DUE_CONSUMER.durable_name or "", router.on_due),
+    ]
+    for listening in heard:
+        stack.push_async_callback(listening.unsubscribe)
+    for pull in pulls:
+        stack.push_async_callback(pull.stop)
+
+
+if __name__ == "__main__":
+    run("cca_router", "The life of a task: submission, routing, claims, outcomes.", start)

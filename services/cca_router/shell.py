@@ -1,0 +1,357 @@
+"""The router's input and output: messages in, decisions to the log, answers out."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from cca import codec
+from cca.config import Settings
+from cca.contracts.agent import Agents, Control, ListAgents
+from cca.contracts.task import (
+    CancelTask,
+    Due,
+    GetTask,
+    RetryTask,
+    RunTask,
+    SubmitTask,
+    TaskAccepted,
+    TaskView,
+)
+from cca.dead import Letter
+from cca.decider import Decision
+from cca.errors import Busy, CcaError, Refused, Unreadable
+from cca.ids import TaskId, task_id, uuid7, uuid7_of
+from cca.message import Meta, Reply
+from cca.nats import subjects
+from cca.nats.bus import Bus, error_headers
+from cca.nats.dead import DeadLetters
+from cca.nats.frames import meta_of
+from cca.nats.log import JetStreamLog
+from cca.nats.micro import asked
+from cca.nats.pull import Delivery
+from cca.nats.wire import Msg
+from cca.telemetry import trace_of
+from cca_router import decide, intake, recovery, views
+from cca_router.agents import AgentDesk
+from cca_router.decide import Facts
+from cca_router.desk import Desk
+from cca_router.policy import WeightedRandom
+from cca_router.reports import Reports, unknown_verb, verb_of
+from cca_router.roster import Roster
+from cca_router.state import Task
+
+logger = logging.getLogger("cca_router")
+
+HOUSEKEEPING_S = 1.0
+MARK_EVERY_S = 5.0
+DESERTED_S = 10.0
+"""A lane that has had no live worker for so long gives its queue to the other lanes of its role."""
+MAX_WAIT_S = 3_600.0
+
+
+class Router:
+    """Takes tasks through their lives. Everything that it remembers is also in the log."""
+
+    def __init__(self, settings: Settings, bus: Bus) -> None:
+        self._bus = bus
+        self._log = JetStreamLog(bus, settings.log.batch_from, announce=True)
+        self._roster = Roster()
+        self._policy = WeightedRandom()
+        self._desk = Desk(self._log, self._moved)
+        self._agents = AgentDesk(bus, self._log, self._roster, self._reroute)
+        self._reports = Reports(self._desk, self._agents, self._facts)
+        self._dead = DeadLetters(bus)
+        self._mark = recovery.Mark(bus)
+        self._deserted: dict[tuple[str, str], float] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.get_running_loop()
+
+    def _facts(self) -> Facts:
+        return Facts(datetime.now(UTC), self._roster.lanes, self._policy)
+
+    # ------------------------------------------------------------------------------------ requests
+
+    async def submit(self, command: SubmitTask, meta: Meta) -> TaskAccepted:
+        """A task is asked for; answered when it and what follows from it are durable."""
+        task = intake.named(command) or TaskId(uuid7())
+        return await self._submit(task, command, meta)
+
+    async def run(self, command: RunTask, meta: Meta) -> TaskView:
+        """A task is asked for, and its outcome."""
+        accepted = await self.submit(command.task, meta)
+        return await self._view(accepted.task, command.wait_s)
+
+    async def get(self, command: GetTask, meta: Meta) -> TaskView:
+        return await self._view(task_id(command.task), command.wait_s)
+
+    async def cancel(self, command: CancelTask, meta: Meta) -> TaskView:
+        task = task_id(command.task)
+        await self._desk.change(task, partial(decide.cancel, command), meta)
+        return await self._view(task)
+
+    async def retry(self, command: RetryTask, meta: Meta) -> TaskView:
+        task = task_id(command.task)
+        await self._desk.change(task, partial(decide.retry, command, self._facts()), meta)
+        return await self._view(task)
+
+    async def list_agents(self, command: ListAgents, meta: Meta) -> Agents:
+        return self._roster.view(self._loop.time(), command.role)
+
+    async def _submit(self, task: TaskId, command: SubmitTask, meta: Meta) -> TaskAccepted:
+        facts, created = self._facts(), True
+
+        def submit(state: Task) -> Decision:
+            nonlocal created
+            created = state.state is None
+            return decide.submit(command, task, facts, state)
+
+        state = await self._desk.change(task, submit, meta, new=True)
+        return views.accepted(task, state, created)
+
+    async def _view(self, task: str, wait_s: float = 0.0) -> TaskView:
+        state = await self._desk.wait(task, min(wait_s, MAX_WAIT_S))
+        return views.view(task, state, self._desk.seq(task), self._facts())
+
+    # ------------------------------------------------------------------------------------ messages
+
+    def on_report(self, msg: Msg) -> None:
+        """`cca.report.<role>.<agent>.<verb>`: a worker says something."""
+        self._spawn(self._report(msg))
+
+    async def _report(self, msg: Msg) -> None:
+        body, headers = b"", None
+        try:
+            who, verb = self._reports.reporter(msg.subject), verb_of(msg.subject)
+            if verb not in self._reports.verbs:
+                raise unknown_verb(verb, list(self._reports.verbs))
+            kind, handle = self._reports.verbs[verb]
+            reply: Reply = await handle(codec.read(msg.data, kind), who, asked(msg))
+            body = codec.encode(reply)
+        except (Unreadable, Refused) as error:
+            headers = error_headers(error)
+            await self._bury_report(str(error), msg)
+        except CcaError as error:
+            headers = error_headers(error)
+        except Exception:
+            logger.exception("a report on %s failed", msg.subject)
+            headers = error_headers(Busy("something unforeseen happened; it is logged"))
+        if msg.reply:
+            self._bus.publish(msg.reply, body, headers)
+
+    async def _bury_report(self, reason: str, msg: Msg) -> None:
+        try:
+            await self._bury(reason, Letter(subject=msg.subject, body=msg.data, headers=msg.headers))
+        except Busy as error:  # its sender is told the reason in any case
+            logger.warning("an unusable report on %s (%s) is not kept: %s", msg.subject, reason, error)
+
+    def on_announcement(self, msg: Msg) -> None:
+        """`cca.live.task.<id>`: another router has committed something."""
+        self._desk.heard(msg.subject.rpartition(".")[2])
+
+    def on_intake(self, delivery: Delivery) -> None:
+        """`cca.tasks.<role>`: somebody has published a task."""
+        self._spawn(self._take_in(delivery))
+
+    async def _take_in(self, delivery: Delivery) -> None:
+        task: TaskId | None = None
+        try:
+            try:
+                came = intake.read_submission(
+                    delivery.subject, delivery.headers, delivery.body, delivery.seq, delivery.time_ns
+                )
+                task = came.task
+                await self._submit(task, came.command, _of_intake(delivery))
+            except (Unreadable, Refused) as error:
+                await self._reject(delivery, task, error)
+            delivery.ack()
+        except CcaError as error:
+            logger.warning("a published task waits: %s", error)
+            delivery.nak(1.0)
+        except Exception:
+            logger.exception("a published task could not be taken over")
+            delivery.nak(5.0)
+
+    async def _reject(self, delivery: Delivery, task: TaskId | None, error: Unreadable | Refused) -> None:
+        """Unusable: to the dead letters with the reason, and into the log where an id is known."""
+        if task is None:
+            task = _stated(delivery)
+        letter = Letter(
+            subject=delivery.subject,
+            headers=delivery.headers,
+            body=delivery.body,
+            stream="CCA_TASKS",
+            seq=delivery.seq,
+        )
+        await self._bury(str(error), letter, task)
+        if task is not None:
+            code = error.code if isinstance(error, Refused) else "unreadable"
+            rejecting = partial(decide.reject, task, code, str(error))
+            await self._desk.change(task, rejecting, _of_intake(delivery), new=True)
+
+    def on_due(self, delivery: Delivery) -> None:
+        """`cca.due.task.<id>.<what>`: a timer has fired."""
+        self._spawn(self._fire(delivery))
+
+    async def _fire(self, delivery: Delivery) -> None:
+        try:
+            command = codec.read(delivery.body, Due)
+            await self._desk.change(command.task, partial(decide.due, command, self._facts()), recovery.of_now())
+            delivery.ack()
+        except Unreadable as error:
+            letter = Letter(subject=delivery.subject, headers=delivery.headers, body=delivery.body)
+            await self._bury(str(error), letter)
+            delivery.term(str(error))
+        except CcaError as error:
+            logger.warning("a timer waits: %s", error)
+            delivery.nak(1.0)
+        except Exception:
+            logger.exception("a timer failed")
+            delivery.nak(5.0)
+
+    async def _bury(self, reason: str, letter: Letter, task: str | None = None) -> None:
+        """Put a message to the dead letters. Raises `Busy`."""
+        await self._dead.put("router", reason, letter, task)
+
+    # ------------------------------------------------------------------------------------ consequences
+
+    def _moved(self, task: str, before: Task, after: Task) -> None:
+        """A task's state has changed, durably."""
+        self._roster.moved(before, after)
+        if before.state == "working" and after.state != "completed" and before.agent and before.role:
+            ended_elsewhere = after.state == "canceled" or (
+                after.failure is not None
+                and after.failure is not before.failure
+                and after.failure.kind in ("timeout", "lost")
+            )
+            if ended_elsewhere:
+                stop = Control("cancel", task)
+                self._bus.publish(subjects.control(before.role, before.agent), codec.encode(stop))
+        if after.state == "failed" and before.state not in ("failed", None):
+            self._spawn(self._bury_failed(task, after))
+
+    async def _bury_failed(self, task: str, state: Task) -> None:
+        """A task that kept failing is also a dead letter, so that an operator finds both sorts in one place."""
+        reason = state.failure.message if state.failure else "failed"
+        letter = Letter(
+            subject=subjects.events("task", task),
+            body=codec.encode(views.view(task, state)),
+            headers={},
+            stream="CCA_EVENTS",
+            seq=self._desk.seq(task),
+        )
+        for _ in range(20):
+            try:
+                await self._bury(reason, letter, task)
+                return
+            except Busy:
+                await asyncio.sleep(1)
+        logger.error("task %s failed, but could not be put to the dead letters", task)
+
+    def _reroute(self, role: str) -> None:
+        """Lanes have changed: tasks of the role that wait for one may go on."""
+        waiting = [
+            task
+            for task, state in self._desk.open_tasks()
+            if state.held is not None and state.spec is not None and state.spec.role in (role, decide.AUTO)
+        ]
+        if waiting:
+            logger.info("%d tasks waited for role %s", len(waiting), role)
+            self._spawn(self._each(waiting, decide.route))
+
+    async def _each(self, tasks: list[str], decision: Callable[[Facts, Task], Decision]) -> None:
+        for start in range(0, len(tasks), 500):  # so that others get their turn in between
+            meta, facts = recovery.of_now(), self._facts()
+            stored = [self._desk.change(task, partial(decision, facts), meta) for task in tasks[start : start + 500]]
+            for result in await asyncio.gather(*stored, return_exceptions=True):
+                if isinstance(result, Exception):
+                    logger.warning("a task could not be routed now: %s", result)
+
+    # ------------------------------------------------------------------------------------ life
+
+    async def recover(self) -> None:
+        """Find who was there and which tasks are open, and finish what was cut short."""
+        for joined in await recovery.live_agents(self._bus):
+            self._agents.adopt(joined.agent, joined)
+        found = await recovery.open_tasks(self._log, await self._mark.read())
+        for task, one in found.items():
+            self._desk.adopt(task, one.at, one.first, one.meta)
+        await self._each(list(found), decide.repair)
+        logger.info("%d tasks are open", len(found))
+
+    def housekeeping(self) -> Callable[[], Awaitable[None]]:
+        """Start looking after agents, deserted lanes and the mark for the next start; returns how to stop it."""
+        running = self._loop.create_task(self._keep_house())
+
+        async def stop() -> None:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+        return stop
+
+    async def _keep_house(self) -> None:
+        marked = 0.0
+        while True:
+            await asyncio.sleep(HOUSEKEEPING_S)
+            try:
+                await self._agents.lose_the_silent()
+                self._leave_deserted_lanes()
+                if self._loop.time() - marked > MARK_EVERY_S:
+                    last = await self._log.last_seq()
+                    await self._mark.write(self._desk, last)
+                    marked = self._loop.time()
+            except CcaError as error:
+                logger.warning("housekeeping is put off: %s", error)
+            except Exception:
+                logger.exception("housekeeping failed")
+
+    def _leave_deserted_lanes(self) -> None:
+        now = self._loop.time()
+        self._deserted = {place: self._deserted.get(place, now) for place in self._roster.deserted()}
+        gone = {place for place, since in self._deserted.items() if now - since > DESERTED_S}
+        if gone:
+            moving = [
+                task
+                for task, state in self._desk.open_tasks()
+                if state.state == "routed" and (state.role, state.lane) in gone
+            ]
+            self._spawn(self._each(moving, decide.route))
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        running = self._loop.create_task(coroutine)
+        self._tasks.add(running)
+        running.add_done_callback(self._tasks.discard)
+
+    async def drain(self) -> None:
+        """Finish what has begun, and note where the next start has to read from."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=5)
+        try:
+            await asyncio.wait_for(self._desk.drain(), 5)
+            await self._mark.write(self._desk, await self._log.last_seq())
+        except (CcaError, TimeoutError) as error:
+            logger.warning("the next start will read more of the log than it must: %s", error)
+
+
+def _of_intake(delivery: Delivery) -> Meta:
+    """The command that an intake message is: the same id each time it is delivered."""
+    headers = delivery.headers
+    said = meta_of(headers)
+    return Meta(
+        id=said.id or uuid7_of(f"intake:{delivery.seq}", delivery.time_ns // 1_000_000),
+        source=said.source or "cca_router",
+        time=datetime.now(UTC),
+        cause=said.cause,
+        conversation=said.conversation,
+        trace=trace_of(said.trace),
+    )
+
+
+def _stated(delivery: Delivery) -> TaskId | None:
+    """The id of a message that cannot be used, where its headers state one."""
+    try:
+        return intake.from_headers(delivery.headers)
+    except Refused:
+        return None

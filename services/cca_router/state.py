@@ -1,0 +1,149 @@
+"""What decisions remember of one task, and how it follows from the task's events."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, assert_never, cast
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from cca.contracts.task import (
+    OVER,
+    Failure,
+    State,
+    TaskAttemptFailed,
+    TaskCanceled,
+    TaskCompleted,
+    TaskEvent,
+    TaskFailed,
+    TaskHeld,
+    TaskProgressed,
+    TaskRejected,
+    TaskRetried,
+    TaskRouted,
+    TaskStarted,
+    TaskSubmitted,
+    Usage,
+)
+from cca.decider import Fold
+from cca.message import Event
+
+
+class Task(Struct, frozen=True):
+    """One task, as far as its next decision needs it.
+
+    Attributes:
+        state: None while nothing is known of the task.
+        spec: what was asked; None also for a task that was rejected unread.
+        role: who does it now: the asked role, or the one that was chosen for `auto`.
+        route: number of the last routing decision.
+        lane: where it waits or runs.
+        attempt: number of the last attempt that was started.
+        budget: the highest attempt number that may be started.
+        agent: who started the last attempt; it runs the task only while the state is `working`.
+        work, delivery: by which delivery of which work message that attempt was claimed.
+        held: what an unrouted task waits for.
+        retry_at: when the next attempt is due, while one is waited for.
+        failure: of the last attempt that failed.
+        reason: why it was canceled or rejected.
+    """
+
+    state: State | None = None
+    spec: TaskSubmitted | None = None
+    role: str = ""
+    route: int = 0
+    lane: str | None = None
+    attempt: int = 0
+    budget: int = 0
+    agent: str | None = None
+    work: int = 0
+    delivery: int = 0
+    held: str | None = None
+    retry_at: datetime | None = None
+    failure: Failure | None = None
+    result: Any = None
+    usage: Usage | None = None
+    reason: str | None = None
+    progress: str | None = None
+    fraction: float | None = None
+
+    @property
+    def over(self) -> bool:
+        """It has ended; only a retry can start it again."""
+        return self.state in OVER
+
+    @property
+    def unrouted(self) -> bool:
+        """It should have been routed or held, but the router was interrupted before it said which."""
+        return self.state == "submitted" and self.held is None and self.retry_at is None
+
+    def owned_by(self, agent: str, attempt: int) -> bool:
+        """This agent is running this attempt: its reports count."""
+        return self.state == "working" and self.attempt == attempt and self.agent == agent
+
+
+def evolve(task: Task, event: TaskEvent) -> Task:
+    """The task after one more event. Never fails: what is in the log has happened."""
+    match event:  # a new event in the union is a type error at the bottom
+        case TaskRouted():
+            return replace(
+                task,
+                state="routed",
+                role=event.role,
+                lane=event.lane,
+                route=event.route,
+                held=None,
+                retry_at=None,
+            )
+        case TaskStarted():
+            return replace(
+                task,
+                state="working",
+                lane=event.lane,
+                attempt=event.attempt,
+                agent=event.agent,
+                work=event.work,
+                delivery=event.delivery,
+                held=None,
+                retry_at=None,
+                progress=None,
+                fraction=None,
+            )
+        case TaskCompleted():
+            return replace(task, state="completed", result=event.result, usage=event.usage, failure=None)
+        case TaskSubmitted():
+            return replace(
+                task, state="submitted", spec=event, role=event.role, budget=task.attempt + event.max_attempts
+            )
+        case TaskProgressed():
+            return replace(task, progress=event.message, fraction=event.fraction)
+        case TaskAttemptFailed():
+            return replace(
+                task, state="submitted", lane=None, held=None, retry_at=event.retry_at, failure=event.failure
+            )
+        case TaskHeld():
+            return replace(task, state="submitted", lane=None, held=event.reason, retry_at=None)
+        case TaskFailed():
+            return replace(task, state="failed", failure=event.failure, held=None, retry_at=None)
+        case TaskCanceled():
+            return replace(task, state="canceled", reason=event.reason, held=None, retry_at=None)
+        case TaskRejected():
+            return replace(task, state="rejected", reason=event.reason, held=None, retry_at=None)
+        case TaskRetried():
+            return replace(
+                task,
+                state="submitted",
+                lane=None,
+                budget=task.attempt + event.attempts,
+                agent=None,
+                held=None,
+                retry_at=None,
+                failure=None,
+                reason=None,
+                progress=None,
+                fraction=None,
+            )
+    assert_never(event)
+
+
+TASK: Fold[Task] = Fold(Task(), cast("Callable[[Task, Event], Task]", evolve))

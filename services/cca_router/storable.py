@@ -1,0 +1,67 @@
+"""What may be stored of what people and workers say, and how a repeated request is recognised."""
+
+import hashlib
+import re
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from cca.contracts.task import SubmitTask
+from cca.errors import Refused
+
+MAX_BYTES = 900_000
+"""The largest submission: what is stored of it must fit into one message of the log (1 MiB with headers)."""
+MAX_DEPTH = 64
+"""How deeply lists and objects may be nested in what is stored: far below what any reader's stack allows."""
+
+_canonical = msgspec.json.Encoder(order="deterministic").encode
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # an escaped NUL, not an escaped backslash before "u0000"
+
+
+def fingerprint_of(command: SubmitTask, role: str) -> str:
+    """The SHA-256 of what is asked, whatever id it is asked under; hexadecimal.
+
+    Raises `Refused` (`unreadable`, `too-large`) for what cannot be stored.
+    """
+    if command.input is not None and deeper_than(MAX_DEPTH, command.input):
+        raise Refused("unreadable", f"input is nested more than {MAX_DEPTH} levels deep")
+    body = _canonical(replace(command, role=role, id=None, idempotency_key=None))
+    if len(body) > MAX_BYTES:
+        raise Refused("too-large", f"a task may have {MAX_BYTES} bytes of JSON, this one has {len(body)}")
+    if (b"\\u0000" in body and _NUL.search(body)) or "\x00" in (command.idempotency_key or ""):
+        raise Refused("unreadable", "the task contains a NUL character (U+0000), which cannot be stored")
+    return hashlib.sha256(body).hexdigest()
+
+
+def deeper_than(limit: int, value: Any) -> bool:
+    """Whether lists and objects are nested in more levels than `limit`."""
+    level = [value] if isinstance(value, dict | list) else []
+    while level and limit > 0:
+        limit -= 1
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+    return bool(level)
+
+
+def text_without_nul(text: str) -> str:
+    """Text that can be stored; a NUL becomes U+FFFD, as undecodable bytes do."""
+    return text.replace("\x00", "\ufffd") if "\x00" in text else text
+
+
+def without_nul(value: Any) -> Any:
+    """A JSON value that can be stored: what a worker has done must not be lost for a NUL in its result.
+
+    The value must not be nested deeper than `MAX_DEPTH`.
+    """
+    if isinstance(value, str):
+        return text_without_nul(value)
+    if isinstance(value, dict):
+        return {text_without_nul(key): without_nul(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [without_nul(inner) for inner in value]
+    return value
