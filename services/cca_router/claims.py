@@ -16,7 +16,7 @@ from cca.contracts.task import (
 )
 from cca.decider import Decision
 from cca_router.decide import GRACE, NOTHING, Facts, attempt_failed, route, timer
-from cca_router.state import Task, evolve
+from cca_router.state import TASK, Task, evolve
 from cca_router.storable import MAX_DEPTH, deeper_than, text_without_nul, without_nul
 
 FORGOTTEN = 50
@@ -28,13 +28,13 @@ drops the work of that second time as a duplicate for two minutes. Fifty leases 
 
 
 def claim(item: Claim, agent: str, role: str, lane: str, facts: Facts, task: Task) -> tuple[Decision, Verdict]:
-    """A worker asks to own a task whose work message it was given."""
+    """A worker asks to own a task whose work message it was given; `lane` is the worker's, "" if unknown."""
     if task.state is None:
         return NOTHING, _no(item, "later" if item.delivery <= FORGOTTEN else "obsolete")
     if task.over:
         return NOTHING, _no(item, "over")
-    if item.route > task.route:  # the decision is on its way, or was cut short and is made now
-        return route(facts, task), _no(item, "later")
+    if item.route > task.route:
+        return _early(item, agent, role, lane, facts, task)
     if item.route < task.route or task.state == "submitted":
         return route(facts, task), _no(item, "obsolete")
     if role != task.role:
@@ -96,9 +96,18 @@ def lose(agent: str, why: str, facts: Facts, task: Task) -> Decision:
     return attempt_failed(Failure("lost", text_without_nul(why)), 0.0, facts, task)
 
 
+def _early(item: Claim, agent: str, role: str, lane: str, facts: Facts, task: Task) -> tuple[Decision, Verdict]:
+    """The work is there before its routing: that is on its way, or it was cut short and is made good now."""
+    made_good = route(facts, task)
+    task = TASK.over(task, made_good.events)
+    if task.state == "routed" and (task.route, task.role) == (item.route, role):
+        return _start(item, agent, lane, facts, task, made_good)
+    return made_good, _no(item, "later")
+
+
 def _start(item: Claim, agent: str, lane: str, facts: Facts, task: Task, before: Decision) -> tuple[Decision, Verdict]:
     attempt = task.attempt + 1
-    started = TaskStarted(item.task, attempt, item.route, agent, lane, item.work, item.delivery)
+    started = TaskStarted(item.task, attempt, item.route, agent, lane or task.lane or "", item.work, item.delivery)
     sides = before.sides
     if task.spec is not None and task.spec.timeout_s is not None:
         at = facts.now + timedelta(seconds=task.spec.timeout_s) + GRACE

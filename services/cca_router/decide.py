@@ -233,7 +233,7 @@ def _place(facts: Facts, task: Task) -> Decision:
         return NOTHING if task.held == reason else Decision((TaskHeld(spec.task, reason),))
     number = task.route + 1
     chosen = choose(facts.policy, seed_of(spec.task, number), open_lanes, masked)
-    return Decision((_routed(spec, number, chosen),), (_work(spec, number, task.budget, chosen.lane),))
+    return Decision((_routed(spec, number, chosen),), (_work(spec, number, task.retries, chosen.lane),))
 
 
 def _routed(spec: TaskSubmitted, number: int, chosen: Choice) -> TaskRouted:
@@ -249,7 +249,7 @@ def _routed(spec: TaskSubmitted, number: int, chosen: Choice) -> TaskRouted:
     )
 
 
-def _work(spec: TaskSubmitted, number: int, budget: int, lane: LaneLoad) -> Side:
+def _work(spec: TaskSubmitted, number: int, retries: int, lane: LaneLoad) -> Side:
     work = DoTask(
         task=spec.task,
         route=number,
@@ -270,8 +270,8 @@ def _work(spec: TaskSubmitted, number: int, budget: int, lane: LaneLoad) -> Side
         body=encode(work),
         type=WORK,
         # A lost race may leave work behind without its event. With the lane, the decision that is made instead
-        # is not taken for its duplicate; with the budget, neither is one that follows a later retry.
-        dedup=f"{spec.task}.{number}.{budget}.{lane.role}.{lane.lane}",
+        # is not taken for its duplicate; with the retries, neither is one that follows a retry by hand.
+        dedup=f"{spec.task}.{number}.{retries}.{lane.role}.{lane.lane}",
     )
 
 

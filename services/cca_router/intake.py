@@ -61,6 +61,18 @@ def from_headers(headers: Mapping[str, str]) -> TaskId | None:
     return None
 
 
+def stated(headers: Mapping[str, str], body: bytes) -> TaskId | None:
+    """The id that an unusable intake message states, if it can be made out: its rejection is noted under it."""
+    try:
+        return from_headers(headers) or ids.task_id(codec.read(body, _Id).id)
+    except (Refused, Unreadable):
+        return None
+
+
+class _Id(Command, frozen=True, tag=codec.tag_of(SubmitTask)):
+    id: str
+
+
 def _command(body: bytes) -> SubmitTask:
     text = body.lstrip()
     if text.startswith(b"{"):

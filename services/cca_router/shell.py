@@ -177,7 +177,7 @@ class Router:
     async def _reject(self, delivery: Delivery, task: TaskId | None, error: Unreadable | Refused) -> None:
         """Unusable: to the dead letters with the reason, and into the log where an id is known."""
         if task is None:
-            task = _stated(delivery)
+            task = intake.stated(delivery.headers, delivery.body)
         letter = Letter(
             subject=delivery.subject,
             headers=delivery.headers,
@@ -347,11 +347,3 @@ def _of_intake(delivery: Delivery) -> Meta:
         conversation=said.conversation,
         trace=trace_of(said.trace),
     )
-
-
-def _stated(delivery: Delivery) -> TaskId | None:
-    """The id of a message that cannot be used, where its headers state one."""
-    try:
-        return intake.from_headers(delivery.headers)
-    except Refused:
-        return None

@@ -40,6 +40,7 @@ class Task(Struct, frozen=True):
         lane: where it waits or runs.
         attempt: number of the last attempt that was started.
         budget: the highest attempt number that may be started.
+        retries: how often it was started again after it had ended.
         agent: who started the last attempt; it runs the task only while the state is `working`.
         work, delivery: by which delivery of which work message that attempt was claimed.
         held: what an unrouted task waits for.
@@ -55,6 +56,7 @@ class Task(Struct, frozen=True):
     lane: str | None = None
     attempt: int = 0
     budget: int = 0
+    retries: int = 0
     agent: str | None = None
     work: int = 0
     delivery: int = 0
@@ -135,6 +137,7 @@ def evolve(task: Task, event: TaskEvent) -> Task:
                 state="submitted",
                 lane=None,
                 budget=task.attempt + event.attempts,
+                retries=task.retries + 1,
                 agent=None,
                 held=None,
                 retry_at=None,

@@ -18,6 +18,7 @@ UPCASTS: dict[type[Message], Callable[[Any], Message]] = {}
 _encode = msgspec.json.Encoder().encode
 
 
+@cache
 def tag_of(kind: type[Message]) -> str:
     """The stored name of a message type."""
     return cast(str, kind.__struct_config__.tag)

@@ -1,6 +1,7 @@
 """What every service process does: read the configuration, connect, start, wait, drain."""
 
 import asyncio
+import gc
 import logging
 import signal
 import sys
@@ -88,6 +89,10 @@ async def _live(name: str, description: str, settings: Settings, start: Start, s
         await start(settings, service, bus, stack)
         await service.start()
         await bus.flush()
+        # Most of what a service makes dies young and in no cycle: looking for garbage 70 times less often.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 20)
         logger.info("%s is ready", name)
         waits = {asyncio.create_task(stop.wait()), asyncio.create_task(bus.closed.wait())}
         try:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from msgspec import Struct
@@ -42,6 +43,7 @@ class Group(Struct):
     after: Seq
 
 
+@lru_cache(maxsize=256)  # the messages of one commit are of one time
 def rfc3339(time: datetime) -> str:
     """A time as CloudEvents and message schedules want it."""
     return time.astimezone(UTC).isoformat().replace("+00:00", "Z")

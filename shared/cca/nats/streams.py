@@ -21,7 +21,7 @@ DEAD = "CCA_DEAD"
 STATE = "CCA_STATE"
 """A bucket: what services note for their next start."""
 
-ACK_WAIT = timedelta(seconds=4)
+ACK_WAIT = timedelta(seconds=3)
 """The lease of a worker: it says "in progress" three times as often. A dead worker's tasks move on after it."""
 
 MIB = 1024 * 1024
