@@ -192,7 +192,7 @@ class Reported(Reply, frozen=True, tag="cca.report.reported.v1"):
 # ------------------------------------------------------------------------------------------ control
 
 
-class Control(Command, frozen=True, tag="cca.control.v1"):
+class Control(Command, frozen=True, tag="cca.agent.control.v1"):
     """Said to one agent (`cca.control.<role>.<agent>`), a role (`cca.control.<role>`) or all (`cca.control`).
 
     `cancel`: kill the run of `task`; `drain`: take no more work and leave when idle; `broadcast`: `text` is data

@@ -1,0 +1,1 @@
+"""Schemas of everything that is said and stored, generated from the Structs in `cca.contracts`."""

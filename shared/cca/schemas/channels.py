@@ -1,0 +1,241 @@
+"""Who says what where: every channel, its messages, its senders and its receivers."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from cca.contracts import agent, task
+from cca.message import Command, Event, Message, Reply
+from cca.nats import streams, subjects
+
+Kind = Literal["stream", "core", "request"]
+
+ROUTER, PROJECTOR, GATEWAY = "cca_router", "cca_projector", "cca_gateway"
+CLIENT, WORKER, SERVER = "client", "worker", "nats-server"
+ANY_SERVICE = "any-service"
+
+PARTIES: dict[str, str] = {
+    CLIENT: "Whoever submits tasks or asks about them: a person, a script, another agent, the CLI.",
+    WORKER: "Executes tasks of one role and lane.",
+    ROUTER: "Decides about tasks and agents, and alone appends to the log.",
+    PROJECTOR: "Makes the log into tables.",
+    GATEWAY: "Speaks HTTP to clients and NATS to the rest.",
+    SERVER: "Fires the timers that it was given.",
+    ANY_SERVICE: "Each of the services.",
+}
+
+PARAMETERS: dict[str, str] = {
+    "role": "Role of an agent, one word such as `backend`; on the intake also `auto`.",
+    "lane": "An interchangeable pool inside a role, one word such as `default`.",
+    "priority": "`critical`, `high`, `normal` or `low`.",
+    "agent": "Name of a worker, one word, unique at a time.",
+    "task": "Task id, a UUID.",
+    "what": "What a timer is for: `retry` or `timeout`.",
+    "service": "Name of a service, such as `cca_router`.",
+    "seq": "Position of a message in its stream.",
+}
+
+
+class Channel(Struct, frozen=True, kw_only=True):
+    """A subject with parameters, and who uses it.
+
+    Attributes:
+        kind: `stream` (JetStream stores it), `core` (whoever listens now hears it), `request` (answered).
+        messages: what is said; empty when the body is bytes of no schema.
+        replies: what a `request` is answered with.
+        stream: the JetStream stream that stores it.
+        text: the body may also be plain text.
+    """
+
+    name: str
+    address: str
+    kind: Kind
+    description: str
+    messages: tuple[type[Message], ...] = ()
+    replies: tuple[type[Reply], ...] = ()
+    senders: tuple[str, ...]
+    receivers: tuple[str, ...]
+    stream: str | None = None
+    text: bool = False
+
+
+TASK_EVENTS: tuple[type[Event], ...] = (
+    task.TaskSubmitted,
+    task.TaskRejected,
+    task.TaskHeld,
+    task.TaskRouted,
+    task.TaskStarted,
+    task.TaskProgressed,
+    task.TaskCompleted,
+    task.TaskAttemptFailed,
+    task.TaskFailed,
+    task.TaskCanceled,
+    task.TaskRetried,
+)
+AGENT_EVENTS: tuple[type[Event], ...] = (agent.AgentJoined, agent.AgentLeft, agent.AgentLost)
+
+
+def _rpc(name: str, address: str, says: type[Command], answer: type[Reply], description: str) -> Channel:
+    return Channel(
+        name=name,
+        address=address,
+        kind="request",
+        description=description,
+        messages=(says,),
+        replies=(answer,),
+        senders=(CLIENT, GATEWAY),
+        receivers=(ROUTER,),
+    )
+
+
+def _report(verb: str, says: type[Command], answer: type[Reply], description: str) -> Channel:
+    return Channel(
+        name=f"report-{verb}",
+        address=subjects.report("{role}", "{agent}", verb),
+        kind="request",
+        description=description,
+        messages=(says,),
+        replies=(answer,),
+        senders=(WORKER,),
+        receivers=(ROUTER,),
+    )
+
+
+def _control(name: str, address: str, description: str, *senders: str) -> Channel:
+    return Channel(
+        name=name,
+        address=address,
+        kind="core",
+        description=description,
+        messages=(agent.Control,),
+        senders=senders,
+        receivers=(WORKER,),
+    )
+
+
+CHANNELS: tuple[Channel, ...] = (
+    Channel(
+        name="intake",
+        address=subjects.tasks("{role}"),
+        kind="stream",
+        description="Submit a task by publishing it: a JSON object, or plain text, which becomes the description.",
+        messages=(task.SubmitTask,),
+        senders=(CLIENT,),
+        receivers=(ROUTER,),
+        stream=streams.TASKS,
+        text=True,
+    ),
+    Channel(
+        name="task-events",
+        address=subjects.events("task", "{task}"),
+        kind="stream",
+        description="The log of one task. Read it through a consumer: a core subscription also hears what the "
+        "server then refuses.",
+        messages=TASK_EVENTS,
+        senders=(ROUTER,),
+        receivers=(ROUTER, PROJECTOR, GATEWAY, CLIENT),
+        stream=streams.EVENTS,
+    ),
+    Channel(
+        name="agent-events",
+        address=subjects.events("agent", "{agent}"),
+        kind="stream",
+        description="The log of one agent.",
+        messages=AGENT_EVENTS,
+        senders=(ROUTER,),
+        receivers=(ROUTER, PROJECTOR, GATEWAY, CLIENT),
+        stream=streams.EVENTS,
+    ),
+    Channel(
+        name="task-live",
+        address=subjects.live("task", "{task}"),
+        kind="core",
+        description="Each event of a task, once more, after it was committed. The log stays the truth.",
+        messages=TASK_EVENTS,
+        senders=(ROUTER,),
+        receivers=(GATEWAY, CLIENT),
+    ),
+    Channel(
+        name="agent-live",
+        address=subjects.live("agent", "{agent}"),
+        kind="core",
+        description="Each event of an agent, once more, after it was committed.",
+        messages=AGENT_EVENTS,
+        senders=(ROUTER,),
+        receivers=(GATEWAY, CLIENT),
+    ),
+    Channel(
+        name="work",
+        address=subjects.work("{role}", "{lane}", "{priority}"),
+        kind="stream",
+        description="What the workers of a lane pull, one durable consumer per priority.",
+        messages=(task.DoTask,),
+        senders=(ROUTER,),
+        receivers=(WORKER,),
+        stream=streams.EVENTS,
+    ),
+    Channel(
+        name="timer",
+        address=subjects.timer("{task}", "{what}"),
+        kind="stream",
+        description="A message schedule: the server keeps it until it is due.",
+        messages=(task.Due,),
+        senders=(ROUTER,),
+        receivers=(SERVER,),
+        stream=streams.EVENTS,
+    ),
+    Channel(
+        name="due",
+        address=subjects.due("{task}", "{what}"),
+        kind="stream",
+        description="A timer that has fired.",
+        messages=(task.Due,),
+        senders=(SERVER,),
+        receivers=(ROUTER,),
+        stream=streams.EVENTS,
+    ),
+    _rpc("tasks-submit", subjects.RPC_SUBMIT, task.SubmitTask, task.TaskAccepted, "Submit a task and know it durable."),
+    _rpc("tasks-run", subjects.RPC_RUN, task.RunTask, task.TaskView, "Submit a task and wait for its outcome."),
+    _rpc("tasks-get", subjects.RPC_GET, task.GetTask, task.TaskView, "What is known of a task."),
+    _rpc("tasks-cancel", subjects.RPC_CANCEL, task.CancelTask, task.TaskView, "Stop a task."),
+    _rpc("tasks-retry", subjects.RPC_RETRY, task.RetryTask, task.TaskView, "Try an ended task again."),
+    _rpc("agents-list", subjects.RPC_AGENTS, agent.ListAgents, agent.Agents, "Who is there now."),
+    _report("join", agent.Join, agent.Welcome, "A worker introduces itself and learns where to pull."),
+    _report("heartbeat", agent.Heartbeat, agent.Heard, "A worker lives."),
+    _report("claim", agent.ClaimTasks, agent.Claimed, "A worker asks to own the tasks that it pulled."),
+    _report("progress", agent.Progress, agent.Reported, "How a task is getting on."),
+    _report("complete", agent.CompleteTasks, agent.Reported, "Tasks that are done."),
+    _report("fail", agent.FailTasks, agent.Reported, "Attempts that failed."),
+    _report("leave", agent.Leave, agent.Heard, "A worker says goodbye."),
+    Channel(
+        name="output",
+        address=subjects.output("{task}"),
+        kind="stream",
+        description="What a running task prints, as bytes; headers say by which attempt and on which stream.",
+        senders=(WORKER,),
+        receivers=(GATEWAY, CLIENT),
+        stream=streams.OUTPUT,
+    ),
+    _control("control-all", subjects.control(), "Said to every agent.", CLIENT),
+    _control("control-role", subjects.control("{role}"), "Said to every agent of a role.", CLIENT),
+    _control("control-agent", subjects.control("{role}", "{agent}"), "Said to one agent.", ROUTER, CLIENT),
+    Channel(
+        name="dead-letters",
+        address=subjects.dead("{service}"),
+        kind="stream",
+        description="What a service could not read or what kept failing: the original body, the reason and the "
+        "origin in headers.",
+        senders=(ANY_SERVICE,),
+        receivers=(CLIENT,),
+        stream=streams.DEAD,
+    ),
+    Channel(
+        name="dead-letters-redriven",
+        address=subjects.dead("{service}") + ".redriven.{seq}",
+        kind="stream",
+        description="A note that a dead letter was sent back; the body is how often so far.",
+        senders=(CLIENT,),
+        receivers=(CLIENT,),
+        stream=streams.DEAD,
+    ),
+)

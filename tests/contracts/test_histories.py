@@ -1,0 +1,94 @@
+"""Recorded histories of tasks fold into what they were when they were written."""
+
+from pathlib import Path
+
+import pytest
+
+from cca.codec import KINDS, tag_of
+from cca.contracts.task import Failure
+from cca.message import Event
+from cca.schemas import samples
+from cca.schemas.channels import AGENT_EVENTS, TASK_EVENTS
+from cca_router.state import TASK, Task
+
+ROOT = Path(__file__).parents[2] / "schemas"
+HISTORIES = dict(samples.histories(ROOT))
+
+
+def events(name: str) -> list[Event]:
+    found = []
+    for sample in HISTORIES[f"{name}.json"]:
+        message = sample.decoded()
+        assert isinstance(message, Event)
+        found.append(message)
+    return found
+
+
+def folded(name: str) -> Task:
+    return TASK.over(TASK.initial, events(name))
+
+
+def test_a_task_that_was_done() -> None:
+    task = folded("submit-complete")
+    assert (task.state, task.attempt, task.agent) == ("completed", 1, "sec-1")
+    assert task.progress == "Read 356 lines; checking string handling… 半分 🚧"
+    assert task.result["summary"].endswith("✅")
+    assert task.usage is not None and task.usage.output_tokens == 941
+
+
+def test_a_task_that_failed_twice_and_was_tried_again_by_hand() -> None:
+    task = folded("retry-then-fail-then-retried")
+    assert (task.state, task.attempt, task.route, task.budget) == ("completed", 3, 3, 3)
+    before = TASK.over(TASK.initial, events("retry-then-fail-then-retried")[:7])
+    assert before.state == "failed"
+    assert before.failure == Failure("rate-limited", "The provider asks to come back later.", retry_after_s=20.0)
+
+
+def test_a_task_whose_first_worker_vanished() -> None:
+    task = folded("lost-worker")
+    assert (task.state, task.attempt, task.route, task.agent) == ("completed", 2, 1, "sec-2")
+
+
+def test_a_task_that_was_canceled_while_it_ran() -> None:
+    task = folded("cancel-while-running")
+    assert (task.state, task.reason) == ("canceled", "No longer needed 🙏")
+
+
+def test_a_task_that_was_canceled_before_it_ran() -> None:
+    task = folded("cancel-while-queued")
+    assert (task.state, task.attempt) == ("canceled", 0)
+
+
+def test_a_task_that_waited_for_a_worker() -> None:
+    held = TASK.over(TASK.initial, events("held-then-routed")[:2])
+    assert (held.state, held.held) == ("submitted", "no live worker for lane codex of role security")
+    assert folded("held-then-routed").state == "completed"
+
+
+def test_a_task_that_could_not_be_read() -> None:
+    task = folded("rejected-unread")
+    assert (task.state, task.spec) == ("rejected", None)
+
+
+def test_every_event_of_a_task_is_in_some_history() -> None:
+    seen = {type(event) for name in HISTORIES for event in events(name.removesuffix(".json"))}
+    assert seen == set(TASK_EVENTS)
+
+
+@pytest.mark.parametrize("name", HISTORIES)
+def test_a_history_is_of_one_aggregate_and_in_order(name: str) -> None:
+    story = HISTORIES[name]
+    assert len({sample.headers["ce-subject"] for sample in story}) == 1
+    assert len({sample.headers["ce-id"] for sample in story}) == len(story)
+    times = [sample.headers["ce-time"] for sample in story]
+    assert times == sorted(times)
+
+
+@pytest.mark.parametrize("name, sample", list(samples.load(ROOT)), ids=lambda each: str(each))
+def test_the_sample_of_an_event_folds_from_nothing(name: str, sample: samples.Sample) -> None:
+    message = sample.decoded()
+    if isinstance(message, TASK_EVENTS):
+        assert TASK.over(TASK.initial, [message]) != TASK.initial
+    else:
+        assert not isinstance(message, Event) or isinstance(message, AGENT_EVENTS)
+    assert KINDS[tag_of(type(message))] is type(message)
