@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 from cca.contracts.agent import AgentJoined, AgentLeft, AgentLost, Heartbeat, Join, Leave, Welcome
@@ -27,11 +27,19 @@ class AgentDesk:
     """Decides about agents and keeps the roster.
 
     Args:
-        came: called with the role of an agent that joined, and when a lane has lost its last agent.
+        came: called with the role of an agent that joined.
+        gone: called with an agent that is not there any more, and why; what it ran is lost.
     """
 
-    def __init__(self, bus: Bus, log: JetStreamLog, who: Roster, came: Callable[[str], None]) -> None:
-        self._bus, self._log, self._roster, self._came = bus, log, who, came
+    def __init__(
+        self,
+        bus: Bus,
+        log: JetStreamLog,
+        who: Roster,
+        came: Callable[[str], None],
+        gone: Callable[[str, str], Awaitable[None]],
+    ) -> None:
+        self._bus, self._log, self._roster, self._came, self._gone = bus, log, who, came, gone
         self._known: dict[str, At[Agent]] = {}
         self._turns: dict[str, asyncio.Lock] = {}
         self._lanes: set[tuple[str, str]] = set()
@@ -44,7 +52,10 @@ class AgentDesk:
             for priority in PRIORITIES:
                 await setup.ensure_consumer(self._bus, streams.EVENTS, streams.work_consumer(role, lane, priority))
             self._lanes.add((role, lane))
+        before = self._roster.session(name)
         agent = await self._change(name, lambda agent: roster.join(command, name, role, agent), meta)
+        if before is not None and before != self._session(agent):
+            await self._gone(name, "the worker was started again")
         if agent.there is not None:
             self._roster.apply(agent.there, self._clock())
             self._roster.heard(name, None, self._clock())
@@ -55,7 +66,7 @@ class AgentDesk:
         """An agent says goodbye."""
         agent = await self._change(name, lambda agent: roster.leave(command, name, agent), meta)
         if agent.there is None:
-            self._gone(name, AgentLeft(name, command.session))
+            self._forget(name, AgentLeft(name, command.session))
 
     def heard(self, name: str, command: Heartbeat | None) -> bool:
         """An agent lives; False when it must join again."""
@@ -73,13 +84,22 @@ class AgentDesk:
             meta = Meta(id=uuid7(), source="cca_router", time=datetime.now(UTC))
             agent = await self._change(name, lose, meta)
             if agent.there is None or agent.there.session == session:
-                self._gone(name, AgentLost(name, session, seconds))
+                self._forget(name, AgentLost(name, session, seconds))
+                await self._gone(name, f"the worker was silent for {seconds:.1f} s")
 
     def adopt(self, name: str, joined: AgentJoined) -> None:
         """An agent that had joined when the router started; its first heartbeat or silence will tell."""
         self._roster.apply(joined, self._clock())
 
-    def _gone(self, name: str, event: AgentLeft | AgentLost) -> None:
+    def lane(self, name: str) -> str:
+        """The lane of a live agent; empty when it is not known."""
+        return self._roster.lane(name) or ""
+
+    @staticmethod
+    def _session(agent: Agent) -> str | None:
+        return agent.there.session if agent.there is not None else None
+
+    def _forget(self, name: str, event: AgentLeft | AgentLost) -> None:
         self._roster.apply(event, self._clock())
         self._known.pop(name, None)
         self._turns.pop(name, None)

@@ -17,7 +17,7 @@ from cca.contracts.task import (
 from cca.decider import Decision
 from cca_router.decide import GRACE, NOTHING, Facts, attempt_failed, route, timer
 from cca_router.state import TASK, Task, evolve
-from cca_router.storable import MAX_DEPTH, deeper_than, text_without_nul, without_nul
+from cca_router.storable import text_without_nul, unstorable, without_nul
 
 FORGOTTEN = 50
 """Work of a task that nobody knows is given up when it is delivered more often than this.
@@ -54,8 +54,7 @@ def complete(item: Completion, agent: str, task: Task) -> tuple[Decision, Receip
     if not task.owned_by(agent, item.attempt):
         repeated = task.state == "completed" and (task.agent, task.attempt) == (agent, item.attempt)
         return NOTHING, Receipt(item.task, ok=True) if repeated else _refused(item.task, task)
-    if deeper_than(MAX_DEPTH, item.result):
-        message = f"the result is nested more than {MAX_DEPTH} levels deep"
+    if message := unstorable(item.result):
         failure = Failure("error", message, retryable=False)
         event: TaskFailed | TaskCompleted = TaskFailed(item.task, item.attempt, agent, failure, item.duration_s)
     else:

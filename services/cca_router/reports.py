@@ -94,15 +94,15 @@ class Reports:
     # ------------------------------------------------------------------------------------ tasks
 
     async def _claim(self, command: ClaimTasks, who: Reporter, meta: Meta) -> Claimed:
-        facts = self._facts()
+        facts, lane = self._facts(), self._agents.lane(who.agent)
 
         def judge(item: Claim, task: Task) -> tuple[Decision, Verdict]:
-            return claims.claim(item, who.agent, who.role, task.lane or "", facts, task)
+            return claims.claim(item, who.agent, who.role, lane, facts, task)
 
-        later = partial(Verdict, go=False, why="later")
-        verdicts = await self._judge(
-            command.claims, judge, lambda verdict: verdict.go, lambda item: later(item.task), meta
-        )
+        def no(item: Claim, later: bool) -> Verdict:
+            return Verdict(item.task, go=False, why="later" if later else "obsolete")
+
+        verdicts = await self._judge(command.claims, judge, lambda verdict: verdict.go, no, meta)
         self._agents.heard(who.agent, None)
         return Claimed(tuple(verdicts))
 
@@ -132,8 +132,10 @@ class Reports:
         judge: Callable[[Item, Task], tuple[Decision, Receipt]],
         meta: Meta,
     ) -> Reported:
-        later = partial(Receipt, ok=False, why="later")
-        receipts = await self._judge(items, judge, lambda receipt: receipt.ok, lambda item: later(item.task), meta)
+        def no(item: Item, later: bool) -> Receipt:
+            return Receipt(item.task, ok=False, why="later" if later else "unknown")
+
+        receipts = await self._judge(items, judge, lambda receipt: receipt.ok, no, meta)
         return Reported(tuple(receipts))
 
     async def _judge(
@@ -141,14 +143,24 @@ class Reports:
         items: Sequence[Item],
         judge: Callable[[Item, Task], tuple[Decision, V]],
         good: Callable[[V], bool],
-        later: Callable[[Item], V],
+        no: Callable[[Item, bool], V],
         meta: Meta,
     ) -> list[V]:
-        """Decide on each item, all at once so that they share a commit; what cannot be stored now is said `later`."""
+        """Decide on each item, all at once so that they share a commit.
+
+        What cannot be stored now is to be said again (`no(item, True)`); what can never be is not
+        (`no(item, False)`).
+        """
         cases: list[_Case[V]] = [_Case(partial(judge, item)) for item in items]
-        stored = [self._desk.change(item.task, case.decide, meta) for item, case in zip(items, cases, strict=True)]
+        stored = [
+            self._desk.change(item.task, case.decide, meta) if is_task_id(item.task) else None
+            for item, case in zip(items, cases, strict=True)
+        ]
         answers: list[V] = []
         for item, case, future in zip(items, cases, stored, strict=True):
+            if future is None:
+                answers.append(no(item, False))
+                continue
             try:
                 await future
                 if not good(case.said()):
@@ -156,9 +168,12 @@ class Reports:
                     await self._desk.refresh(item.task)
                     await self._desk.change(item.task, case.decide, meta)
                 answers.append(case.said())
+            except Refused as error:
+                logger.warning("a report about task %s is refused: %s", item.task, error)
+                answers.append(no(item, False))
             except CcaError as error:
                 logger.warning("a report about task %s must be repeated: %s", item.task, error)
-                answers.append(later(item))
+                answers.append(no(item, True))
         return answers
 
 
@@ -166,7 +181,7 @@ class _Case(Generic[V]):
     """A decision that also says something to the one who asked; what counts is what it said last."""
 
     def __init__(self, judge: Callable[[Task], tuple[Decision, V]]) -> None:
-        self._judge = judge
+        self._judge: Callable[[Task], tuple[Decision, V]] = judge
         self._said: V | None = None
 
     def decide(self, task: Task) -> Decision:
@@ -176,6 +191,14 @@ class _Case(Generic[V]):
     def said(self) -> V:
         assert self._said is not None
         return self._said
+
+
+def is_task_id(text: str) -> bool:
+    """Whether this is a task id in its one form; nothing else may become a subject."""
+    try:
+        return ids.task_id(text) == text
+    except Refused:
+        return False
 
 
 def verb_of(subject: str) -> str:

@@ -155,6 +155,11 @@ class Roster:
         seen = self._agents.get(agent)
         return seen.joined.session if seen else None
 
+    def lane(self, agent: str) -> str | None:
+        """The lane of a live agent."""
+        seen = self._agents.get(agent)
+        return seen.joined.lane if seen else None
+
     def silent(self, now: float, limit: float) -> list[tuple[str, str, float]]:
         """Who has not been heard for more than `limit` seconds: agent, session, and for how long."""
         return [

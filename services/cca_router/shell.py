@@ -34,7 +34,7 @@ from cca.nats.micro import asked
 from cca.nats.pull import Delivery
 from cca.nats.wire import Msg
 from cca.telemetry import trace_of
-from cca_router import decide, intake, recovery, views
+from cca_router import claims, decide, intake, recovery, views
 from cca_router.agents import AgentDesk
 from cca_router.decide import Facts
 from cca_router.desk import Desk
@@ -61,7 +61,7 @@ class Router:
         self._roster = Roster()
         self._policy = WeightedRandom()
         self._desk = Desk(self._log, self._moved)
-        self._agents = AgentDesk(bus, self._log, self._roster, self._reroute)
+        self._agents = AgentDesk(bus, self._log, self._roster, self._reroute, self._lose_runs)
         self._reports = Reports(self._desk, self._agents, self._facts)
         self._dead = DeadLetters(bus)
         self._mark = recovery.Mark(bus)
@@ -198,9 +198,10 @@ class Router:
     async def _fire(self, delivery: Delivery) -> None:
         try:
             command = codec.read(delivery.body, Due)
+            task_id(command.task)
             await self._desk.change(command.task, partial(decide.due, command, self._facts()), recovery.of_now())
             delivery.ack()
-        except Unreadable as error:
+        except (Unreadable, Refused) as error:
             letter = Letter(subject=delivery.subject, headers=delivery.headers, body=delivery.body)
             await self._bury(str(error), letter)
             delivery.term(str(error))
@@ -226,7 +227,8 @@ class Router:
                 and after.failure is not before.failure
                 and after.failure.kind in ("timeout", "lost")
             )
-            if ended_elsewhere:
+            taken_again = after.state == "working" and after.agent == before.agent
+            if ended_elsewhere and not taken_again:
                 stop = Control("cancel", task)
                 self._bus.publish(subjects.control(before.role, before.agent), codec.encode(stop))
         if after.state == "failed" and before.state not in ("failed", None):
@@ -260,6 +262,11 @@ class Router:
         if waiting:
             logger.info("%d tasks waited for role %s", len(waiting), role)
             self._spawn(self._each(waiting, decide.route))
+
+    async def _lose_runs(self, agent: str, why: str) -> None:
+        """An agent is gone: what it ran is tried again without waiting for its leases to end."""
+        runs = [task for task, state in self._desk.open_tasks() if state.state == "working" and state.agent == agent]
+        await self._each(runs, lambda facts, state: claims.lose(agent, why, facts, state))
 
     async def _each(self, tasks: list[str], decision: Callable[[Facts, Task], Decision]) -> None:
         for start in range(0, len(tasks), 500):  # so that others get their turn in between

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from cca.contracts.task import SubmitTask
+from cca.contracts.task import Retry, SubmitTask
 from cca.errors import Refused
 
 MAX_BYTES = 900_000
@@ -15,6 +15,10 @@ MAX_BYTES = 900_000
 MAX_DEPTH = 64
 """How deeply lists and objects may be nested in what is stored: far below what any reader's stack allows."""
 
+MAX_RESULT = 1_100_000
+"""The largest result in bytes of JSON; the SDK's own limit is 1 MiB."""
+
+_encode = msgspec.json.Encoder().encode
 _canonical = msgspec.json.Encoder(order="deterministic").encode
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # an escaped NUL, not an escaped backslash before "u0000"
 
@@ -26,12 +30,20 @@ def fingerprint_of(command: SubmitTask, role: str) -> str:
     """
     if command.input is not None and deeper_than(MAX_DEPTH, command.input):
         raise Refused("unreadable", f"input is nested more than {MAX_DEPTH} levels deep")
-    body = _canonical(replace(command, role=role, id=None, idempotency_key=None))
+    body = _canonical(replace(command, role=role, id=None, idempotency_key=None, retry=_plain(command.retry)))
     if len(body) > MAX_BYTES:
         raise Refused("too-large", f"a task may have {MAX_BYTES} bytes of JSON, this one has {len(body)}")
     if (b"\\u0000" in body and _NUL.search(body)) or "\x00" in (command.idempotency_key or ""):
         raise Refused("unreadable", "the task contains a NUL character (U+0000), which cannot be stored")
     return hashlib.sha256(body).hexdigest()
+
+
+def _plain(retry: Retry) -> Retry:
+    """A rule that is spelt out and is the default is the default: left out of what is encoded."""
+    return _DEFAULT.retry if retry == _DEFAULT.retry else retry
+
+
+_DEFAULT = SubmitTask("")
 
 
 def deeper_than(limit: int, value: Any) -> bool:
@@ -46,6 +58,15 @@ def deeper_than(limit: int, value: Any) -> bool:
             if isinstance(inner, dict | list)
         ]
     return bool(level)
+
+
+def unstorable(result: Any) -> str | None:
+    """Why a result cannot be stored, if it cannot."""
+    if deeper_than(MAX_DEPTH, result):
+        return f"the result is nested more than {MAX_DEPTH} levels deep"
+    if len(_encode(result)) > MAX_RESULT:
+        return f"the result has more than {MAX_RESULT} bytes of JSON"
+    return None
 
 
 def text_without_nul(text: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from cca.errors import Busy, Conflict
+from cca.errors import Busy, Conflict, Refused
 from cca.ids import uuid7
 from cca.message import Seq
 from cca.nats.bus import Bus
@@ -19,6 +19,10 @@ _ack = msgspec.json.Decoder(PubAck).decode
 
 BATCH_LIMIT = 1_000
 """The server's limit of messages in one atomic batch."""
+HEADROOM = 1_024
+"""What the headers of a batch and of an expectation add to a message, and more."""
+BATCH_BYTES = 4 * 1024 * 1024
+"""A batch is closed when its bodies have more bytes than this."""
 TIMEOUT = 10.0
 """Seconds after which the outcome of a publish is taken to be unknown."""
 
@@ -56,6 +60,11 @@ class Appender:
     def append(self, group: Group) -> asyncio.Future[Seq]:
         """Store a group; the future has the position of its last event, or `Conflict`, `Busy` or `Refused`."""
         done: asyncio.Future[Seq] = self._loop.create_future()
+        largest = max(len(frame.head) + len(frame.body) for frame in group.frames)
+        if largest > self._bus.nc.max_payload - HEADROOM:
+            # The server would close the connection for good (NATS.md, trap 4).
+            done.set_exception(Refused("too-large", f"{largest} bytes are too many for one message of the log"))
+            return done
         self._waiting.append((group, done))
         self._waiting_frames += len(group.frames)
         if not self._scheduled:
@@ -85,7 +94,10 @@ class Appender:
         again: list[Waiting] = []
         subjects: set[str] = set()
         frames = 0
+        size = 0
         while self._waiting and (not taken or frames + len(self._waiting[0][0].frames) <= limit):
+            if size > BATCH_BYTES:
+                break
             item = self._waiting.popleft()
             if item[0].subject in subjects:
                 again.append(item)
@@ -93,6 +105,7 @@ class Appender:
             subjects.add(item[0].subject)
             taken.append(item)
             frames += len(item[0].frames)
+            size += sum(len(frame.body) for frame in item[0].frames)
         self._waiting.extendleft(reversed(again))
         self._waiting_frames -= frames
         return taken
