@@ -6,16 +6,13 @@ from collections.abc import Awaitable, Callable, Coroutine
 from itertools import count
 from typing import Any
 
-import msgspec
-
-from cca.errors import Busy, Conflict, Refused
+from cca.errors import Conflict, Refused
 from cca.ids import uuid7
 from cca.message import Seq
 from cca.nats.bus import Bus
-from cca.nats.frames import Frame, Group, PubAck, rejection
+from cca.nats.chain import Chain, Ended, Uncertain, read_ack
+from cca.nats.frames import Group, PubAck
 from cca.nats.wire import Msg
-
-_ack = msgspec.json.Decoder(PubAck).decode
 
 BATCH_LIMIT = 1_000
 """The server's limit of messages in one atomic batch."""
@@ -25,10 +22,6 @@ BATCH_BYTES = 4 * 1024 * 1024
 """A batch is closed when its bodies have more bytes than this."""
 TIMEOUT = 10.0
 """Seconds after which the outcome of a publish is taken to be unknown."""
-
-
-class Uncertain(Busy):
-    """The answer of the log was lost: what was sent may or may not be stored."""
 
 
 Waiting = tuple[Group, asyncio.Future[Seq]]
@@ -52,6 +45,8 @@ class Appender:
         self._batches = 0
         self._scheduled = False
         self._tasks: set[asyncio.Task[None]] = set()
+        self._chains: set[Chain] = set()
+        self._sweeping = False
         self._loop = asyncio.get_running_loop()
         self._prefix, self._number = uuid7()[-12:], count()
         self.commits = 0
@@ -84,8 +79,7 @@ class Appender:
                 self._spawn(self._batch(taken))
             else:
                 for group, done in self._take(BATCH_LIMIT):
-                    self._single_frames += len(group.frames)
-                    self._spawn(self._single(group, done))
+                    self._single(group, done)
 
     def _take(self, limit: int) -> list[Waiting]:
         """What goes next. Of an aggregate that waits twice the second stays: its expectation is the first's result,
@@ -117,40 +111,68 @@ class Appender:
 
     # ------------------------------------------------------------------------------------ one by one
 
-    async def _single(self, group: Group, done: asyncio.Future[Seq]) -> None:
+    def _single(self, group: Group, done: asyncio.Future[Seq]) -> None:
         size = len(group.frames)
-        try:
-            _settle(done, await self._chain(group))
-        except Exception as error:
-            _fail(done, error)
-        finally:
+        self._single_frames += size
+
+        def ended(chain: Chain, seq: Seq | None, error: Exception | None) -> None:
+            self._chains.discard(chain)
             self._single_frames -= size
-            self._pump()
+            if seq is not None:
+                _settle(done, seq)
+            else:
+                assert error is not None
+                self._spawn(self._again(group, done, error))
+            if self._waiting and not self._scheduled:
+                self._scheduled = True
+                self._loop.call_soon(self._pump)
 
-    async def _chain(self, group: Group) -> Seq:
-        """Send the frames one after the other; only an event carries the expectation, and moves it."""
+        self._start(group, ended)
+
+    def _start(self, group: Group, ended: Ended) -> None:
         self.commits += 1
-        while True:
-            try:
-                after = group.after
-                for frame in group.frames:
-                    expected = after if frame.is_event else None
-                    ack = await self._send(frame, expected)
-                    if ack.error is not None:
-                        raise rejection(ack, frame.subject, after)
-                    if frame.is_event:
-                        after = Seq(ack.seq)
-                return after
-            except (Uncertain, Conflict) as error:
-                # A conflict may be with our own first try, whose answer was lost.
-                position = await self._resolve(group, error)
-                if position is not None:
-                    return position
+        chain = Chain(self._bus, group, self._loop.time() + TIMEOUT, ended)
+        self._chains.add(chain)
+        if not self._sweeping:
+            self._sweeping = True
+            self._loop.call_later(1.0, self._sweep)
+        chain.send()
 
-    async def _send(self, frame: Frame, expected: Seq | None) -> PubAck:
-        lines = "" if expected is None else f"Nats-Expected-Last-Subject-Sequence: {expected}\r\n"
-        head = f"NATS/1.0\r\n{lines}{frame.head}\r\n".encode()
-        return await self._publish(lambda reply: self._bus.nc.write(frame.subject, frame.body, reply, head))
+    def _sweep(self) -> None:
+        """One timer for all chains, not one for each."""
+        now = self._loop.time()
+        for chain in [chain for chain in self._chains if chain.deadline < now]:
+            chain.expire()
+        self._sweeping = bool(self._chains)
+        if self._sweeping:
+            self._loop.call_later(1.0, self._sweep)
+
+    async def _again(self, group: Group, done: asyncio.Future[Seq], error: Exception) -> None:
+        """After a failure: find out what is stored, and send the rest, until it is clear how it ended."""
+        try:
+            while True:
+                if not isinstance(error, Uncertain | Conflict):
+                    raise error
+                # A conflict may be with our own first try, whose answer was lost.
+                seq = await self._resolve(group, error)
+                if seq is None:
+                    seq, failure = await self._attempt(group)
+                    error = failure or error
+                if seq is not None:
+                    _settle(done, seq)
+                    return
+        except Exception as final:
+            _fail(done, final)
+
+    async def _attempt(self, group: Group) -> tuple[Seq | None, Exception | None]:
+        result: asyncio.Future[tuple[Seq | None, Exception | None]] = self._loop.create_future()
+
+        def ended(chain: Chain, seq: Seq | None, error: Exception | None) -> None:
+            self._chains.discard(chain)
+            result.set_result((seq, error))
+
+        self._start(group, ended)
+        return await result
 
     async def _publish(self, send: Callable[[str], None]) -> PubAck:
         answer: asyncio.Future[PubAck] = self._loop.create_future()
@@ -163,7 +185,7 @@ class Appender:
             elif msg.status:
                 answer.set_exception(Uncertain("the log is not available"))
             else:
-                answer.set_result(_ack(msg.data))
+                answer.set_result(read_ack(msg.data))
 
         def expire() -> None:
             if not answer.done():
@@ -188,42 +210,29 @@ class Appender:
             self._pump()
 
     async def _commit(self, taken: list[Waiting]) -> None:
-        if len(taken) == 1 and len(taken[0][0].frames) < 4:
-            await self._alone(taken)
-            return
         self.commits += 1
         frames, ends = batch_frames([group for group, _ in taken], f"{self._prefix}{next(self._number)}")
         try:
             ack = await self._publish(lambda reply: self._bus.nc.write_frames(frames(reply)))
         except Exception:  # whatever it was, each group finds out for itself
-            await self._alone(taken, unsure=True)
+            await asyncio.gather(*(self._again(group, done, Uncertain()) for group, done in taken))
             return
         if ack.error is None:
             first = ack.seq - ack.count
             for (_, done), end in zip(taken, ends, strict=True):
                 _settle(done, Seq(first + end))
         elif len(taken) == 1:
-            await self._alone(taken)
+            await self._again(*taken[0], Uncertain())
         else:
             # One expectation failed, and the server does not say which: the halves decide for themselves.
             middle = len(taken) // 2
             await self._commit(taken[:middle])
             await self._commit(taken[middle:])
 
-    async def _alone(self, taken: list[Waiting], unsure: bool = False) -> None:
-        async def one(group: Group, done: asyncio.Future[Seq]) -> None:
-            try:
-                position = await self._resolve(group, Uncertain()) if unsure else None
-                _settle(done, await self._chain(group) if position is None else position)
-            except Exception as error:
-                _fail(done, error)
-
-        await asyncio.gather(*(one(group, done) for group, done in taken))
-
     async def drain(self) -> None:
         """Wait for everything that was handed in."""
-        while self._waiting or self._tasks:
-            await asyncio.wait(set(self._tasks), timeout=1) if self._tasks else await asyncio.sleep(0)
+        while self._waiting or self._tasks or self._chains:
+            await asyncio.sleep(0.01)
 
 
 def batch_frames(groups: list[Group], batch: str) -> tuple[Callable[[str], bytes], list[int]]:

@@ -15,7 +15,7 @@ from cca.nats.bus import Bus
 from cca.nats.pull import Delivery, Pull
 from cca.projection import Entry
 
-ORDER = 512
+ORDER = 256
 """Messages on order at a time."""
 HIGH_WATER = 32 * 1024 * 1024
 """Bytes that may wait to be taken before no more are ordered."""
@@ -172,6 +172,26 @@ async def behind(bus: Bus, after: int, subject: str = subjects.EVENTS_ALL) -> in
     except (TimeoutError, NatsError, OSError):
         pass  # the server removes it by itself
     return count
+
+
+async def last_position(bus: Bus) -> int:
+    """The position of the last message of the log, whatever it is. Raises `Busy`."""
+    try:
+        info = await bus.nc.jetstream(timeout=10).stream_info(streams.EVENTS)
+    except (TimeoutError, NatsError, OSError) as error:
+        raise Busy(f"the log cannot be read: {error}") from None
+    return info.state.last_seq
+
+
+async def id_at(bus: Bus, seq: int) -> str | None:
+    """The `ce-id` of the message at a position; None without one, or without a message. Raises `Busy`."""
+    try:
+        message = await bus.nc.jetstream(timeout=10).get_msg(streams.EVENTS, seq, direct=True)
+    except NotFoundError:
+        return None
+    except (TimeoutError, NatsError, OSError) as error:
+        raise Busy(f"the log cannot be read: {error}") from None
+    return (message.headers or {}).get("ce-id")
 
 
 async def _consumer(bus: Bus, name: str, after: int, subject: str) -> int:
