@@ -15,13 +15,15 @@ Role = NewType("Role", str)
 Lane = NewType("Lane", str)
 
 _WORD = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
+_CANONICAL = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
 WORD_RULE = "lower-case letters, digits, '-' and '_', at most 63 characters, starting with a letter or digit"
 
 
 def _uuid(milliseconds: int, random: bytes, version: int) -> str:
     value = (milliseconds & 0xFFFF_FFFF_FFFF) << 80 | int.from_bytes(random[:10], "big")
     value = value & ~(0xF << 76) | version << 76
-    return str(uuid.UUID(int=value & ~(0b11 << 62) | 0b10 << 62))
+    text = f"{value & ~(0b11 << 62) | 0b10 << 62:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def uuid7() -> str:
@@ -42,12 +44,12 @@ def uuid8_of(*names: str) -> str:
 
 def task_id(text: str) -> TaskId:
     """The canonical form of a task id. Raises `Refused` if it is not a UUID."""
+    if isinstance(text, str) and _CANONICAL.match(text):
+        return TaskId(text)
     try:
         return TaskId(str(uuid.UUID(text)))
     except (ValueError, AttributeError, TypeError):
-        raise Refused(
-            "bad-id", "a task id is a UUID, for example 01890a5d-ac96-774b-bcce-b302099a8057"
-        ) from None
+        raise Refused("bad-id", "a task id is a UUID, for example 01890a5d-ac96-774b-bcce-b302099a8057") from None
 
 
 def word(text: str, what: str) -> str:
