@@ -1,0 +1,1 @@
+"""The inside of a worker: intake, slots, leases, reports, commands. Agent authors use `cca.worker`."""
