@@ -94,7 +94,7 @@ class Settings(_Section, frozen=True, kw_only=True):
     otel_endpoint: str | None = None
 
 
-def keys() -> Iterator[str]:
+def names() -> Iterator[str]:
     """Every key that can be set: `nats.url`, `http.port`, `replicas`, …"""
     for name, kind in typing.get_type_hints(Settings).items():
         if isinstance(kind, type) and issubclass(kind, Struct):
@@ -129,13 +129,19 @@ def load_with_sources(
         ("postgres", ("postgresql", "postgres")),
     ):
         _split_credentials(tree, sources, section, schemes)
-    if "client.api_key" in sources and "nats.user" not in sources and "nats.password" not in sources:
-        tree.setdefault("nats", {}).update(user="admin", password=tree["client"]["api_key"])
-        sources["nats.user"] = sources["nats.password"] = sources["client.api_key"]
+    _key_is_password(tree, sources)
     try:
         return msgspec.convert(tree, Settings, strict=False), sources
     except msgspec.ValidationError as error:
         raise Misconfigured(_explain(str(error), sources)) from None
+
+
+def _key_is_password(tree: dict[str, Any], sources: dict[str, str]) -> None:
+    nats = tree.get("nats", {})
+    if "client.api_key" in sources and "nats.password" not in sources and nats.get("user", "admin") == "admin":
+        tree["nats"] = {**nats, "user": "admin", "password": tree["client"]["api_key"]}
+        sources["nats.password"] = sources["client.api_key"]
+        sources.setdefault("nats.user", sources["client.api_key"])
 
 
 def _find(environ: Mapping[str, str], file: Path | None) -> Path | None:
@@ -155,7 +161,7 @@ def _from_file(file: Path | None) -> tuple[dict[str, Any], dict[str, str]]:
         raise Misconfigured(f"{file}: cannot be read ({error.strerror})") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Misconfigured(f"{file}: not TOML: {error}") from None
-    known = set(keys())
+    known = set(names())
     sections = {key.partition(".")[0] for key in known if "." in key}
     found: dict[str, Any] = {}
     sources: dict[str, str] = {}
@@ -179,17 +185,17 @@ def _from_file(file: Path | None) -> tuple[dict[str, Any], dict[str, str]]:
 
 
 def _overlay(tree: dict[str, Any], sources: dict[str, str], environ: Mapping[str, str]) -> None:
-    names = {variable(key): key for key in keys()}
+    variables = {variable(key): key for key in names()}
     files = {variable(key) + "_FILE": key for key in SECRETS}
     for name in sorted(environ):
         if not name.startswith("CCA_") or name in _OTHER_NAMES or name.startswith(_OTHER_PREFIXES):
             continue
-        if name not in names and name not in files:
-            raise Misconfigured(f"{name} is not a known variable{_nearest(name, names.keys() | files.keys())}")
+        if name not in variables and name not in files:
+            raise Misconfigured(f"{name} is not a known variable{_nearest(name, variables.keys() | files.keys())}")
         if not environ[name]:
             raise Misconfigured(f"{name} is set but empty")
-        if name in names:
-            key, value = names[name], environ[name]
+        if name in variables:
+            key, value = variables[name], environ[name]
         else:
             key, value = files[name], _read_secret(Path(environ[name]), name)
             if variable(key) in environ:

@@ -13,14 +13,15 @@ from msgspec import Struct
 
 from cca.errors import Misconfigured
 
-_KEY = re.compile(r"cca_(?P<env>[a-z0-9]{1,16})_(?P<id>[a-z0-9]{8,32})_(?P<secret>[A-Za-z0-9]{43,86})\Z")
+_KEY = re.compile(r"cca_[a-z0-9]{1,16}_(?P<id>[a-z0-9]{8,32})_[A-Za-z0-9]{43,86}\Z")
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _SECRET_LENGTH = 44  # letters of 62: 262 bits
+_NO_KEY = "x" * (23 + _SECRET_LENGTH)
 _LONGEST = 160  # a header can be long; hashing what cannot be a key would be work for nothing
 
 
 class Key(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What is stored of a key. `digest` is the hexadecimal HMAC-SHA-256 of the secret under the pepper."""
+    """What is stored of a key. `digest` is the hexadecimal HMAC-SHA-256 of the whole key under the pepper."""
 
     id: str
     digest: str
@@ -42,11 +43,12 @@ def new_key(pepper: str, *, name: str, env: str = "local") -> tuple[str, Key]:
     """A random key: the text, which is shown once, and what is stored of it."""
     identity = secrets.token_hex(6)
     secret = "".join(secrets.choice(_ALPHABET) for _ in range(_SECRET_LENGTH))
-    return f"cca_{env}_{identity}_{secret}", Key(id=identity, digest=_digest(pepper, secret), name=name)
+    text = f"cca_{env}_{identity}_{secret}"
+    return text, Key(id=identity, digest=_digest(pepper, text), name=name)
 
 
-def _digest(pepper: str, secret: str) -> str:
-    return hmac.digest(pepper.encode(), secret.encode(), "sha256").hex()
+def _digest(pepper: str, text: str) -> str:
+    return hmac.digest(pepper.encode(), text.encode(), "sha256").hex()
 
 
 class Keyring:
@@ -61,9 +63,8 @@ class Keyring:
     def verify(self, text: str) -> Key | None:
         """Whose key this is, or None. An unknown id costs the same work as a wrong secret."""
         match = _KEY.match(text) if len(text) <= _LONGEST else None
-        identity, secret = (match["id"], match["secret"]) if match else ("", "A" * _SECRET_LENGTH)
-        key = self._keys.get(identity, self._nobody)
-        same = hmac.compare_digest(_digest(self._pepper, secret), key.digest)
+        key = self._keys.get(match["id"], self._nobody) if match else self._nobody
+        same = hmac.compare_digest(_digest(self._pepper, text if match else _NO_KEY), key.digest)
         return key if same and key is not self._nobody and match is not None else None
 
 

@@ -42,6 +42,7 @@ def test_a_file_that_is_named_must_be_there(tmp_path: Path) -> None:
         config.load({"CCA_CONFIG": str(tmp_path / "nowhere.toml")})
 
 
+@pytest.mark.covers("ARCH-005")
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -66,6 +67,7 @@ def test_a_file_that_is_wrong_is_refused_by_key(tmp_path: Path, text: str, said:
     assert "cca.toml" in complaint(tmp_path, text)
 
 
+@pytest.mark.covers("ARCH-005")
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
@@ -106,6 +108,7 @@ def test_a_secret_is_given_once(tmp_path: Path) -> None:
     assert "both set" in complaint(tmp_path, "[nats]\npassword = 'a'\npassword_file = 'secret'")
 
 
+@pytest.mark.covers("H20")
 def test_a_numeric_secret_is_text(tmp_path: Path) -> None:
     file = tmp_path / "cca.toml"
     file.write_text("[client]\napi_key = '123456'\n")
@@ -151,6 +154,7 @@ def test_the_sources_say_where_each_setting_came_from(tmp_path: Path) -> None:
     assert sources == {"http.port": "CCA_HTTP_PORT", "log.level": f"{file}: log.level"}
 
 
+@pytest.mark.covers("H18")
 def test_the_example_names_every_setting_and_shows_the_defaults() -> None:
     assert config.load({}, EXAMPLE) == Settings()
     text = EXAMPLE.read_text(encoding="utf-8")

@@ -1,0 +1,1 @@
+"""The embedded stack: a real nats-server, a real PostgreSQL and every service, by one command."""
