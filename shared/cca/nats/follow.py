@@ -1,12 +1,11 @@
 """Follow the log from a position: every event after it, in order, none twice, none missing."""
 
 import asyncio
+import json
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-
-from nats.errors import Error as NatsError
-from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
-from nats.js.errors import NotFoundError
+from typing import Any
 
 from cca.errors import Busy, CcaError
 from cca.ids import uuid7
@@ -27,6 +26,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 class Doubt(CcaError):
     """It is not certain that nothing was missed. Follow again from the last position that is known."""
+
+
+class _Gone(Busy):
+    """There is no such thing; there may be again."""
 
 
 class Follower:
@@ -67,10 +70,7 @@ class Follower:
         if self._pull is not None:
             await self._pull.stop()
         if self._bus.is_connected:
-            try:
-                await self._bus.nc.jetstream(timeout=2).delete_consumer(streams.EVENTS, self._name)
-            except (TimeoutError, NatsError, OSError):
-                pass  # the server removes it by itself
+            await _forget(self._bus, self._name)
 
     async def take(self, most: int, *, wait_s: float, gather_s: float = 0.0) -> Sequence[Entry]:
         """The next events, at most `most`; none if none came within `wait_s` seconds.
@@ -117,13 +117,13 @@ class Follower:
             return
         before = self._consumer_seq
         try:
-            info = await self._bus.nc.jetstream(timeout=5).consumer_info(streams.EVENTS, self._name)
-        except NotFoundError:
+            info = await _api(self._bus, f"CONSUMER.INFO.{streams.EVENTS}.{self._name}", timeout=5)
+        except _Gone:
             self._raise("the server has forgotten our consumer")
             return
-        except (TimeoutError, NatsError, OSError):
+        except Busy:
             return
-        delivered = info.delivered.consumer_seq if info.delivered else 0
+        delivered = info["delivered"]["consumer_seq"]
         if delivered <= before or self._waiting:
             self._behind = 0
         elif self._behind == delivered:  # twice the same: it is not on its way any more
@@ -167,51 +167,57 @@ async def behind(bus: Bus, after: int, subject: str = subjects.EVENTS_ALL) -> in
     """How many events the log has after a position. Raises `Busy`."""
     name = f"count_{uuid7().replace('-', '')[-16:]}"
     count = await _consumer(bus, name, after, subject)
-    try:
-        await bus.nc.jetstream(timeout=2).delete_consumer(streams.EVENTS, name)
-    except (TimeoutError, NatsError, OSError):
-        pass  # the server removes it by itself
+    await _forget(bus, name)
     return count
 
 
 async def last_position(bus: Bus) -> int:
     """The position of the last message of the log, whatever it is. Raises `Busy`."""
-    try:
-        info = await bus.nc.jetstream(timeout=10).stream_info(streams.EVENTS)
-    except (TimeoutError, NatsError, OSError) as error:
-        raise Busy(f"the log cannot be read: {error}") from None
-    return info.state.last_seq
+    info = await _api(bus, f"STREAM.INFO.{streams.EVENTS}")
+    return int(info["state"]["last_seq"])
 
 
 async def id_at(bus: Bus, seq: int) -> str | None:
     """The `ce-id` of the message at a position; None without one, or without a message. Raises `Busy`."""
-    try:
-        message = await bus.nc.jetstream(timeout=10).get_msg(streams.EVENTS, seq, direct=True)
-    except NotFoundError:
-        return None
-    except (TimeoutError, NatsError, OSError) as error:
-        raise Busy(f"the log cannot be read: {error}") from None
-    return (message.headers or {}).get("ce-id")
+    request = json.dumps({"seq": seq}).encode()
+    message = await bus.request_msg(f"$JS.API.DIRECT.GET.{streams.EVENTS}", request, timeout=10)
+    return None if message.status == 404 else _value(message.raw or b"", b"\r\nce-id:")
 
 
 async def _consumer(bus: Bus, name: str, after: int, subject: str) -> int:
     """Make a consumer of our own; how many messages it has to deliver."""
-    config = ConsumerConfig(
-        name=name,
-        description="Follows the log; keeps its own position.",
-        deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
-        opt_start_seq=after + 1,
-        ack_policy=AckPolicy.NONE,
-        filter_subject=subject,
-        inactive_threshold=30.0,
-        mem_storage=True,
-        num_replicas=1,
-    )
-    try:
-        info = await bus.nc.jetstream(timeout=10).add_consumer(streams.EVENTS, config)
-    except (TimeoutError, NatsError, OSError) as error:
-        raise Busy(f"the log cannot be followed: {error}") from None
-    return info.num_pending or 0
+    config = {
+        "name": name,
+        "description": "Follows the log; keeps its own position.",
+        "deliver_policy": "by_start_sequence",
+        "opt_start_seq": after + 1,
+        "ack_policy": "none",
+        "filter_subject": subject,
+        "inactive_threshold": 30_000_000_000,  # nanoseconds; it goes when we do
+        "mem_storage": True,
+        "num_replicas": 1,
+    }
+    request = {"stream_name": streams.EVENTS, "config": config, "action": "create"}
+    info = await _api(bus, f"CONSUMER.CREATE.{streams.EVENTS}.{name}.{subject}", request)
+    return int(info["num_pending"])
+
+
+async def _forget(bus: Bus, name: str) -> None:
+    with suppress(Busy, _Gone):  # the server removes it by itself
+        await _api(bus, f"CONSUMER.DELETE.{streams.EVENTS}.{name}", timeout=2)
+
+
+async def _api(bus: Bus, subject: str, request: dict[str, Any] | None = None, timeout: float = 10) -> Any:
+    """Ask JetStream. Raises `Busy`, and `_Gone` for what does not exist.
+
+    Not through nats-py, whose requests can swallow a cancellation (`asyncio.wait_for` before Python 3.12 does).
+    """
+    body = json.dumps(request).encode() if request else b""
+    answer = json.loads(await bus.request(f"$JS.API.{subject}", body, timeout=timeout))
+    if error := answer.get("error"):
+        text = f"the log cannot be read: {error.get('description')}"
+        raise _Gone(text) if error.get("code") == 404 else Busy(text)
+    return answer
 
 
 def entry(seq: int, subject: str, headers: bytes, body: bytes, stored_ns: int) -> Entry:

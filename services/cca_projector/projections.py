@@ -1,0 +1,93 @@
+"""The projections of this service: the tables about tasks and agents, and the copy of the log."""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from cca import codec
+from cca.contracts.task import TaskSubmitted
+from cca.errors import Unknown
+from cca.message import Event
+from cca.postgres.rows import Rows
+from cca.projection import Entry, Projection
+from cca_projector.tables import agent, rows, task
+
+_NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
+
+Step = tuple[Callable[[Any, Entry, Any], None], Any, Entry, Event]
+
+
+class Tasks:
+    """`tasks`, `attempts`, `routing_decisions` and `agents`: what happened, as it stands now."""
+
+    name = "tasks"
+    version = 1
+
+    def __init__(self) -> None:
+        self._tasks, self._agents = rows.tasks(), rows.agents()
+        attempts, decisions = rows.attempts(), rows.decisions()
+        self._of_task = task.TaskRows(self._tasks, attempts, decisions, self._agents)
+        self.rows: Sequence[Rows[Any]] = (self._tasks, attempts, decisions, self._agents)
+
+    def read(self, entries: Sequence[Entry]) -> tuple[Sequence[Step], int]:
+        """Decode, and ask for the rows of every task and agent but those that begin here."""
+        steps: list[Step] = []
+        passed = 0
+        begun: set[str] = set()
+        need_task, need_agent = self._tasks.need, self._agents.need
+        for entry in entries:
+            try:
+                event: Any = codec.decode(entry.type or "", without_nul(entry.body))
+            except Unknown:
+                passed += 1
+                continue
+            kind = type(event)
+            if (handler := task.HANDLERS.get(kind)) is not None:
+                id = event.task
+                if kind is TaskSubmitted:
+                    begun.add(id)
+                elif id not in begun:
+                    need_task(id)
+                if (by := getattr(event, "agent", None)) is not None:
+                    need_agent(by)
+                steps.append((handler, self._of_task, entry, event))
+            elif (of_agent := agent.HANDLERS.get(kind)) is not None:
+                need_agent(event.agent)
+                steps.append((of_agent, self._agents, entry, event))
+            elif not isinstance(event, Event):
+                passed += 1
+        return steps, passed
+
+    def apply(self, batch: Sequence[Step]) -> None:
+        for handle, those, entry, event in batch:
+            handle(those, entry, event)
+
+
+class Events:
+    """`events`: the log, byte for byte."""
+
+    name = "events"
+    version = 1
+
+    def __init__(self) -> None:
+        self._events = rows.events()
+        self.rows: Sequence[Rows[Any]] = (self._events,)
+
+    def read(self, entries: Sequence[Entry]) -> tuple[Sequence[Entry], int]:
+        return entries, 0
+
+    def apply(self, batch: Sequence[Entry]) -> None:
+        born = self._events.born
+        for entry in batch:
+            born(entry.seq, entry)
+
+
+PROJECTIONS: dict[str, Callable[[], Projection]] = {Tasks.name: Tasks, Events.name: Events}
+"""A fresh one of each, by name."""
+
+
+def without_nul(body: bytes) -> bytes:
+    """JSON whose strings Postgres can hold as text: NUL characters are shown as U+FFFD."""
+    if b"\\u0000" not in body:
+        return body
+    return _NUL.sub(rb"\1\\ufffd", body)

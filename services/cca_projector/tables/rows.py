@@ -1,0 +1,169 @@
+"""The rows, as structs whose fields are the columns; what each column means stands in migrations/0001_tables.sql."""
+
+from datetime import datetime
+
+from msgspec import Struct
+
+from cca.contracts.task import OVER
+from cca.postgres.rows import Rows
+from cca.postgres.table import Table
+from cca.projection import Entry
+
+
+class TaskRow(Struct, gc=False):
+    """A task. `result` None leaves the result of a row as it is, and so do the columns that never change."""
+
+    task: str
+    state: str
+    role: str | None
+    description: str | None
+    priority: str
+    lane: str | None
+    asked_lane: str | None
+    kind: str | None
+    requester: str | None
+    labels: bytes | None
+    input: bytes | None
+    max_attempts: int
+    timeout_s: float | None
+    agent: str | None
+    attempt: int
+    routes: int
+    deliveries: int
+    work: int | None
+    delivery: int
+    result: bytes | None
+    failure: bytes | None
+    reason: str | None
+    waiting: str | None
+    progress: str | None
+    fraction: float | None
+    retry_at: datetime | None
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float
+    duration_s: float | None
+    created_at: datetime
+    updated_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    first_seq: int
+    last_seq: int
+
+
+class AttemptRow(Struct, gc=False):
+    """An attempt, or what one event says of it; None is not known."""
+
+    task: str
+    attempt: int
+    agent: str | None = None
+    lane: str | None = None
+    route: int | None = None
+    work: int | None = None
+    delivery: int | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    outcome: str | None = None
+    failure_kind: str | None = None
+    failure_message: str | None = None
+    failure_detail: str | None = None
+    exit_code: int | None = None
+    retry_at: datetime | None = None
+    duration_s: float | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost_usd: float | None = None
+    start_seq: int | None = None
+    end_seq: int | None = None
+
+
+class DecisionRow(Struct, gc=False):
+    """A choice of a lane, or what one event says of its outcome; None is not known."""
+
+    task: str
+    route: int
+    role: str | None = None
+    lane: str | None = None
+    policy: str | None = None
+    propensity: float | None = None
+    seed: int | None = None
+    candidates: bytes | None = None
+    explored: bool | None = None
+    decided_at: datetime | None = None
+    outcome: str | None = None
+    attempt: int | None = None
+    agent: str | None = None
+    ended_at: datetime | None = None
+    duration_s: float | None = None
+    seq: int | None = None
+
+
+class AgentRow(Struct, gc=False):
+    """A worker by its name."""
+
+    agent: str
+    state: str
+    role: str | None
+    lane: str | None
+    concurrency: int | None
+    session: str | None
+    host: str | None
+    version: str | None
+    joined_at: datetime | None
+    left_at: datetime | None
+    reason: str | None
+    started: int
+    completed: int
+    failed: int
+    canceled: int
+    updated_at: datetime
+    first_seq: int
+    last_seq: int
+
+
+class OpenTasks(Rows[TaskRow]):
+    """Remembers the tasks that are not over, unless one drags a long error text along."""
+
+    def worth(self, row: TaskRow) -> bool:
+        return row.state not in OVER and (row.failure is None or len(row.failure) < 1_000)
+
+
+def tasks() -> Rows[TaskRow]:
+    return OpenTasks(
+        Table(
+            "tasks",
+            TaskRow,
+            fixed=(
+                "description",
+                "priority",
+                "asked_lane",
+                "kind",
+                "requester",
+                "labels",
+                "input",
+                "timeout_s",
+                "created_at",
+                "first_seq",
+            ),
+            fill=("result",),
+        ),
+        keep=20_000,
+    )
+
+
+def attempts() -> Rows[AttemptRow]:
+    return Rows(Table("attempts", AttemptRow, key=2, fill=AttemptRow.__struct_fields__[2:]))
+
+
+def decisions() -> Rows[DecisionRow]:
+    outcome = ("outcome", "attempt", "agent", "ended_at", "duration_s")
+    fixed = [column for column in DecisionRow.__struct_fields__[2:] if column not in outcome]
+    return Rows(Table("routing_decisions", DecisionRow, key=2, fixed=fixed, fill=outcome))
+
+
+def agents() -> Rows[AgentRow]:
+    return Rows(Table("agents", AgentRow), keep=10_000)
+
+
+def events() -> Rows[Entry]:
+    return Rows(Table("events", Entry, fixed=Entry.__struct_fields__[1:]))

@@ -1,0 +1,199 @@
+"""The rows follow from the history alone: not from how it is cut into batches, nor from how often it is replayed."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cca.contracts.agent import AgentJoined, AgentLeft, AgentLost
+from cca.contracts.task import (
+    Candidate,
+    Failure,
+    TaskAttemptFailed,
+    TaskCanceled,
+    TaskCompleted,
+    TaskFailed,
+    TaskHeld,
+    TaskProgressed,
+    TaskRejected,
+    TaskRetried,
+    TaskRouted,
+    TaskStarted,
+    TaskSubmitted,
+    Usage,
+)
+from cca.message import Event
+from cca.postgres.pool import Connection
+from cca.projection import Entry, keep
+from cca_projector.digest import Digest, digest
+from cca_projector.projections import Tasks
+from cca_router.state import TASK
+from cca_router.views import view
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+TABLES = ("tasks", "attempts", "routing_decisions", "agents")
+Entries = Callable[[Sequence[Event]], list[Entry]]
+
+small = st.integers(1, 3)
+tasks = st.sampled_from(["t1", "t2", "t3"])
+agents = st.sampled_from(["ann", "bob"])
+texts = st.text(max_size=5)
+seconds = st.floats(0, 9, allow_nan=False)
+failures = st.builds(
+    Failure,
+    kind=st.sampled_from(["error", "timeout", "lost"]),
+    message=texts,
+    exit_code=st.none() | st.integers(-(2**40), 2**40),
+    detail=texts,
+)
+usages = st.none() | st.builds(Usage, st.integers(0, 2**70), st.integers(0, 9), seconds)
+values = st.none() | st.dictionaries(texts, st.integers() | texts | st.floats(allow_nan=False), max_size=2)
+times = st.none() | st.integers(0, 9).map(lambda s: NOON + timedelta(seconds=s))
+candidates = st.lists(st.builds(Candidate, st.sampled_from("ab"), seconds, seconds), max_size=2).map(tuple)
+
+submitted = st.builds(
+    TaskSubmitted,
+    task=tasks,
+    role=st.sampled_from(["docs", "backend"]),
+    description=st.text(min_size=1, max_size=5),
+    fingerprint=st.just("f"),
+    input=st.none() | st.dictionaries(texts, texts, max_size=1),
+    labels=st.dictionaries(texts, texts, max_size=1),
+    requester=st.none() | texts,
+    lane=st.none() | st.sampled_from("ab"),
+)
+later: tuple[st.SearchStrategy[Event], ...] = (
+    st.builds(TaskRejected, task=tasks, code=st.just("unreadable"), reason=texts),
+    st.builds(TaskHeld, task=tasks, reason=texts),
+    st.builds(
+        TaskRouted,
+        task=tasks,
+        route=small,
+        role=st.just("docs"),
+        lane=st.sampled_from("ab"),
+        policy=st.just("p/1"),
+        propensity=seconds,
+        seed=st.integers(0, 2**63 - 1),
+        candidates=candidates,
+    ),
+    st.builds(
+        TaskStarted,
+        task=tasks,
+        attempt=small,
+        route=small,
+        agent=agents,
+        lane=st.sampled_from("ab"),
+        work=small,
+        delivery=small,
+    ),
+    st.builds(TaskProgressed, task=tasks, attempt=small, message=texts, fraction=st.none() | seconds),
+    st.builds(TaskCompleted, task=tasks, attempt=small, agent=agents, result=values, usage=usages, duration_s=seconds),
+    st.builds(
+        TaskAttemptFailed,
+        task=tasks,
+        attempt=small,
+        agent=agents,
+        failure=failures,
+        retry_at=times,
+        duration_s=seconds,
+    ),
+    st.builds(TaskFailed, task=tasks, attempt=small, agent=agents, failure=failures, duration_s=seconds),
+    st.builds(TaskCanceled, task=tasks, reason=texts, agent=st.none() | agents),
+    st.builds(TaskRetried, task=tasks, attempts=small, reason=texts),
+)
+of_agents: tuple[st.SearchStrategy[Event], ...] = (
+    st.builds(AgentJoined, agents, st.just("docs"), st.sampled_from("ab"), small, st.sampled_from(["s1", "s2"])),
+    st.builds(AgentLeft, agents, st.sampled_from(["s1", "s2"]), texts),
+    st.builds(AgentLost, agents, st.sampled_from(["s1", "s2"]), seconds),
+)
+# Histories that no router would write are among them: what is in the log has happened, and must not stop a table.
+histories = st.lists(st.one_of(submitted, *later, *of_agents), min_size=1, max_size=40)
+with_database = settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+
+
+async def project(db: Connection, batches: Sequence[Sequence[Entry]], forgetful: bool = False) -> dict[str, Digest]:
+    """Empty the tables, fold the batches, and say what is in the tables then."""
+    await db.execute(f"TRUNCATE cca.projections, {', '.join(f'cca.{table}' for table in TABLES)}")
+    keeper = await keep(Tasks(), db)
+    assert keeper is not None
+    for batch in batches:
+        await keeper.apply(batch)
+        assert keeper.at.error is None
+        if forgetful:
+            keeper.forget()
+    return {table: await digest(db, f"cca.{table}") for table in TABLES}
+
+
+@given(history=histories, data=st.data())
+@with_database
+async def test_any_split_into_batches_gives_the_same_rows(
+    db: Connection, entries: Entries, history: list[Event], data: st.DataObject
+) -> None:
+    all_of_it = entries(history)
+    whole = await project(db, [all_of_it])
+
+    cuts = sorted(data.draw(st.sets(st.integers(0, len(history)))))
+    batches = [all_of_it[start:end] for start, end in zip([0, *cuts], [*cuts, len(history)], strict=True)]
+
+    assert await project(db, batches, forgetful=data.draw(st.booleans())) == whole
+
+
+@given(history=histories)
+@with_database
+async def test_one_event_at_a_time_without_memory_gives_the_same_rows(
+    db: Connection, entries: Entries, history: list[Event]
+) -> None:
+    all_of_it = entries(history)
+    whole = await project(db, [all_of_it])
+
+    assert await project(db, [[one] for one in all_of_it], forgetful=True) == whole
+
+
+@given(history=histories, data=st.data())
+@with_database
+async def test_events_that_come_again_change_nothing(
+    db: Connection, entries: Entries, history: list[Event], data: st.DataObject
+) -> None:
+    all_of_it = entries(history)
+    whole = await project(db, [all_of_it])
+    keeper = await keep(Tasks(), db)
+    assert keeper is not None
+
+    start = data.draw(st.integers(0, len(history)))
+    await keeper.apply(all_of_it[start:])
+
+    assert {table: await digest(db, f"cca.{table}") for table in TABLES} == whole
+
+
+@given(first=submitted, rest=st.lists(st.one_of(*later), max_size=12))
+@with_database
+async def test_a_row_says_what_the_router_says(
+    db: Connection, entries: Entries, first: TaskSubmitted, rest: list[Any]
+) -> None:
+    history = [first, *(msgspec.structs.replace(event, task=first.task) for event in rest)]
+    await project(db, [entries(history)])
+
+    row = await db.fetchrow("SELECT * FROM cca.tasks WHERE task = $1", first.task)
+
+    state = TASK.over(TASK.initial, history)
+    told = view(first.task, state)
+    assert row is not None
+    assert row["state"] == told.state
+    assert row["role"] == told.role
+    assert row["description"] == (told.description.replace("\0", "\ufffd"))
+    assert row["lane"] == told.lane
+    assert row["attempt"] == told.attempt
+    assert row["agent"] == state.agent
+    assert row["routes"] == state.route
+    assert row["waiting"] == (told.waiting and told.waiting.replace("\0", "\ufffd"))
+    assert row["retry_at"] == told.retry_at
+    assert row["max_attempts"] == told.max_attempts
+    assert (row["failure"] is None) == (told.failure is None)
+    assert row["fraction"] == state.fraction
+    assert (row["progress"] or "") == (told.progress or "").replace("\0", "\ufffd")
+    assert row["last_seq"] == len(history)
