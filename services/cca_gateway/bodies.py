@@ -1,0 +1,145 @@
+"""JSON bodies and query strings, decoded straight into Structs; whatever breaks a rule is named by its place."""
+
+import asyncio
+import re
+import typing
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+from aiohttp import web
+from aiohttp.client_exceptions import ClientError
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.web_request import BaseRequest
+from msgspec import Meta, Struct
+
+from cca.errors import CcaError
+from cca_gateway.problems import Problem
+
+LIMIT = 1024 * 1024
+"""The longest body, in bytes."""
+DEPTH = 100
+"""How deep arrays and objects may be nested: what is stored must be readable for every reader."""
+PATIENCE = 30.0
+"""Seconds that a client has to send its body."""
+
+WHOLE = Meta(extra={"whole": True})
+"""Marks the items of a repeated query parameter in which commas are ordinary characters."""
+
+_JSON = re.compile(r"application/(?:json|[a-z0-9.+-]+\+json)\s*(?:;\s*charset=\"?utf-8\"?\s*)?\Z", re.IGNORECASE)
+
+
+async def read(request: BaseRequest) -> bytes:
+    """The body. Raises `Problem`."""
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise Problem("unsupported-media-type", "send the body without Content-Encoding")
+    length = request.content_length
+    if length is not None and length > LIMIT:
+        raise _too_large()
+    try:
+        if request.content.is_eof():
+            return await request.read()
+        async with asyncio.timeout(PATIENCE):
+            return await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        raise _too_large() from None
+    except TimeoutError:
+        raise Problem("unreadable", f"the body did not arrive within {PATIENCE:g} s") from None
+    except (web.RequestPayloadError, ClientError, HttpProcessingError) as error:
+        raise Problem("unreadable", f"the body is broken: {error}") from None
+
+
+def check_type(request: BaseRequest) -> None:
+    """See that a body claims to be JSON, or claims nothing. Raises `Problem`."""
+    content_type = request.headers.get("Content-Type")
+    if content_type is not None and content_type != "application/json" and not _JSON.match(content_type):
+        raise Problem("unsupported-media-type", "send the body as `Content-Type: application/json`, in UTF-8")
+
+
+def decoder(kind: Any) -> Callable[[bytes], Any]:
+    """A function that decodes bodies of one type. It raises `Problem`: `unreadable` or `invalid`."""
+    decode = msgspec.json.Decoder(kind).decode
+
+    def decoded(body: bytes) -> Any:
+        try:
+            value = decode(body)
+            if b"\\u0000" in body or body.count(b"[") + body.count(b"{") > DEPTH:
+                _check(msgspec.json.decode(body))
+        except msgspec.ValidationError as error:
+            raise Problem("invalid", str(error)) from None
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise Problem("unreadable", f"the body is not JSON: {error}" if body else "a JSON body is needed") from None
+        except RecursionError:
+            raise Problem("unreadable", f"the body is nested deeper than {DEPTH} levels") from None
+        return value
+
+    return decoded
+
+
+def _too_large() -> CcaError:
+    return Problem("too-large", f"a body may have at most {LIMIT:,} bytes")
+
+
+def _check(value: Any) -> None:
+    """Refuse what the store cannot hold (NUL, which PostgreSQL has no text for) or a reader could not read."""
+    waiting: list[tuple[Any, str, int]] = [(value, "$", 0)]
+    while waiting:
+        one, path, depth = waiting.pop()
+        if isinstance(one, str):
+            if "\x00" in one:
+                raise Problem("invalid", f"the character NUL (U+0000) is not allowed - at `{path}`")
+        elif isinstance(one, dict | list):
+            if depth >= DEPTH:
+                raise Problem("unreadable", f"the body is nested deeper than {DEPTH} levels")
+            waiting.extend(_parts(one, path, depth + 1))
+
+
+def _parts(one: dict[str, Any] | list[Any], path: str, depth: int) -> Iterator[tuple[Any, str, int]]:
+    if isinstance(one, list):
+        yield from ((item, f"{path}[{at}]" if depth < 8 else path, depth) for at, item in enumerate(one))
+        return
+    for name, item in one.items():
+        yield name, path, depth
+        yield item, f"{path}.{name[:40]}" if depth < 8 else path, depth
+
+
+def query_reader(kind: type[Struct]) -> Callable[[BaseRequest], Any]:
+    """A function that reads query parameters into a Struct. It raises `Problem` `invalid`.
+
+    Fields that are tuples may be repeated, the others may appear once. A value of several words in a tuple field
+    is also taken apart at commas, unless its type is marked as `WHOLE`.
+    """
+    hints = typing.get_type_hints(kind, include_extras=True)
+    many = {name: typing.get_args(hint)[0] for name, hint in hints.items() if typing.get_origin(hint) is tuple}
+    whole = {name for name, item in many.items() if WHOLE in getattr(item, "__metadata__", ())}
+
+    def read_query(request: BaseRequest) -> Any:
+        found: dict[str, Any] = {}
+        for name, value in request.query.items():
+            if not value.isprintable() and _is_unfit(value):
+                raise Problem("invalid", f"control characters are not allowed - at `?{_shown(name)}`")
+            if name in many:
+                found.setdefault(name, []).extend([value] if name in whole else filter(None, value.split(",")))
+            elif name in found:
+                raise Problem("invalid", f"given twice - at `?{_shown(name)}`")
+            else:
+                found[name] = value
+        try:
+            return msgspec.convert(found, kind, strict=False)
+        except msgspec.ValidationError as error:
+            text = str(error).replace("Object contains unknown field", "There is no query parameter")
+            raise Problem("invalid", _printable(text.replace("`$.", "`?"))) from None
+
+    return read_query
+
+
+def _is_unfit(text: str) -> bool:
+    return any(ord(char) < 32 or 0xD800 <= ord(char) < 0xE000 for char in text)
+
+
+def _printable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
+
+
+def _shown(name: str) -> str:
+    return _printable(name[:40])

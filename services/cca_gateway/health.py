@@ -1,0 +1,34 @@
+"""Whether the process lives, and whether what it needs answers."""
+
+from typing import Literal
+
+import msgspec
+from aiohttp import web
+from msgspec import Struct
+
+from cca_gateway.call import Call
+from cca_gateway.gateway import Gateway
+from cca_gateway.probes import Readiness
+
+
+class Status(Struct, frozen=True):
+    """The process answers."""
+
+    status: Literal["alive"]
+
+
+_encode = msgspec.json.Encoder().encode
+_ALIVE = _encode(Status("alive"))
+
+
+async def live(gateway: Gateway, call: Call) -> web.Response:
+    """The process answers."""
+    return call.answer(_ALIVE)
+
+
+async def ready(gateway: Gateway, call: Call) -> web.Response:
+    """What the last probe found; there is one every few seconds, however many ask."""
+    found = await gateway.readiness.get()
+    shown = found if call.known else Readiness(found.status)
+    status = 200 if found.status == "ready" else 503
+    return call.answer(_encode(shown), status, {"Retry-After": "5"} if status == 503 else None)

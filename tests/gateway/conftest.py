@@ -1,0 +1,252 @@
+"""The gateway with a real router, a real worker and real tables, in one process and on free ports."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Self
+
+import aiohttp
+import msgspec
+import pytest
+from msgspec.structs import replace
+from yarl import URL
+
+from cca import keys
+from cca.config import HttpSettings, NatsSettings, PostgresSettings, Settings
+from cca.nats import setup
+from cca.nats.bus import Bus, connect
+from cca.nats.micro import Service
+from cca.testing.servers import NatsServer
+from cca.work.task import Task
+from cca.worker import Worker
+from cca_gateway import __main__ as gateway_main
+from cca_gateway.edge import Edge
+from cca_gateway.gateway import Gateway
+from cca_gateway.routes import ROUTES
+from cca_gateway.server import listening
+from cca_projector import shell as projector_shell
+from cca_router import __main__ as router_main
+
+BASE = "/api/v1"
+NOWHERE = PostgresSettings(url="postgresql://cca@127.0.0.1:1/cca")
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """A response, read."""
+
+    status: int
+    headers: Any
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return msgspec.json.decode(self.body)
+
+    @property
+    def problem(self) -> str:
+        """The code of a problem; checks that it is one."""
+        assert self.headers["Content-Type"] == "application/problem+json", self.body
+        problem = self.json
+        assert problem["status"] == self.status
+        assert problem["title"]
+        assert problem["type"].startswith("urn:cca:problem:")
+        return str(problem["type"].removeprefix("urn:cca:problem:"))
+
+
+class Api:
+    """A client of the gateway under test, with a valid key; and what stands behind the gateway."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str, key: str, bus: Bus, gateway: Gateway) -> None:
+        self.session, self.url, self.key, self.bus, self.gateway = session, url, key, bus, gateway
+
+    async def request(self, method: str, path: str, **options: Any) -> Answer:
+        headers = {"Authorization": f"Bearer {self.key}"} | options.pop("headers", {})
+        async with self.session.request(method, self.url + path, headers=headers, **options) as response:
+            return Answer(response.status, response.headers, await response.read())
+
+    async def anonymous(self, method: str, path: str, **options: Any) -> Answer:
+        """A request without a key."""
+        async with self.session.request(method, self.url + path, **options) as response:
+            return Answer(response.status, response.headers, await response.read())
+
+    async def raw(self, method: str, path: str, **options: Any) -> Answer:
+        """A request whose path is sent as it is."""
+        headers = {"Authorization": f"Bearer {self.key}"} | options.pop("headers", {})
+        url = URL(self.url + path, encoded=True)
+        async with self.session.request(method, url, headers=headers, **options) as response:
+            return Answer(response.status, response.headers, await response.read())
+
+    async def get(self, path: str, **options: Any) -> Answer:
+        return await self.request("GET", BASE + path, **options)
+
+    async def post(self, path: str, body: Any = None, **options: Any) -> Answer:
+        if body is not None:
+            options["data"] = body if isinstance(body, bytes | BytesIO) else msgspec.json.encode(body)
+            options["headers"] = {"Content-Type": "application/json"} | options.get("headers", {})
+        return await self.request("POST", BASE + path, **options)
+
+    async def submit(self, **task: Any) -> str:
+        """Submit a task; its id."""
+        answer = await self.post("/tasks", {"description": "work", "role": "backend"} | task)
+        assert answer.status == 202, answer.body
+        return str(answer.json["task"])
+
+    @asynccontextmanager
+    async def stream(self, path: str, after: int | None = None, **options: Any) -> AsyncIterator["EventStream"]:
+        """Server-sent events."""
+        headers = {"Authorization": f"Bearer {self.key}", "Accept": "text/event-stream"}
+        if after is not None:
+            headers["Last-Event-ID"] = str(after)
+        async with self.session.get(self.url + BASE + path, headers=headers, **options) as response:
+            yield EventStream(response)
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """One server-sent event."""
+
+    id: int
+    event: str
+    data: Any
+
+
+class EventStream:
+    """A stream as a browser reads it; comments are passed over."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self.response, self.status = response, response.status
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Sent:
+        fields: dict[str, str] = {}
+        async for line in self.response.content:
+            text = line.decode().rstrip("\n")
+            if text == "" and "data" in fields:
+                return Sent(int(fields["id"]), fields["event"], msgspec.json.decode(fields["data"]))
+            name, _, value = text.partition(":")
+            if name:
+                fields[name] = value.removeprefix(" ")
+        raise StopAsyncIteration
+
+    async def rest(self) -> list[Sent]:
+        return [event async for event in self]
+
+
+async def eventually(what: Callable[[], Awaitable[Any]], within: float = 10.0) -> Any:
+    """The first true value of `what`."""
+    async with asyncio.timeout(within):
+        while not (found := await what()):
+            await asyncio.sleep(0.01)
+        return found
+
+
+class Stack:
+    """Services that are started one by one, as a test needs them."""
+
+    def __init__(self, server: NatsServer, directory: Path) -> None:
+        pepper = keys.new_pepper()
+        self.key, stored = keys.new_key(pepper, name="admin")
+        keys.save(directory / "keys.json", (stored,))
+        http = HttpSettings(port=0, keys_file=str(directory / "keys.json"), pepper=pepper)
+        self.admin = server.admin
+        self.settings = Settings(nats=server.settings, postgres=NOWHERE, http=http)
+        self._stack = AsyncExitStack()
+
+    async def bus(self, name: str) -> Bus:
+        return await self._stack.enter_async_context(connect(self.settings.nats, name))
+
+    async def router(self) -> AsyncExitStack:
+        """A router; closing what is returned ends it."""
+        stack = await self._stack.enter_async_context(AsyncExitStack())
+        bus = await stack.enter_async_context(connect(self.settings.nats, "cca_router"))
+        await setup.ensure(bus)
+        service = Service(bus, "cca_router", "")
+        stack.push_async_callback(service.stop)
+        await router_main.start(self.settings, service, bus, stack)
+        await service.start()
+        await bus.flush()
+        return stack
+
+    def use(self, postgres: PostgresSettings) -> None:
+        """Give the services that are started from now on a database."""
+        self.settings = replace(self.settings, postgres=postgres)
+
+    async def projector(self, postgres: PostgresSettings) -> None:
+        self.use(postgres)
+        bus = await self.bus("cca_projector")
+        await projector_shell.start(self.settings, Service(bus, "cca_projector", ""), bus, self._stack)
+
+    async def gateway(self) -> Api:
+        bus = await self.bus("cca_gateway")
+        gateway = await gateway_main.prepare(self.settings, bus, self._stack)
+        port = await self._stack.enter_async_context(listening(Edge(gateway, ROUTES), "127.0.0.1", 0))
+        self._stack.callback(gateway.close)
+        session = await self._stack.enter_async_context(
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=30))
+        )
+        return Api(session, f"http://127.0.0.1:{port}", self.key, bus, gateway)
+
+    async def worker(self, role: str = "backend", **options: Any) -> Worker:
+        """A worker whose handler does what the task's input says: `{"fail": …}`, `{"sleep": …}`, `{"print": …}`."""
+        worker = Worker(role, _handle, url=self.admin.url, key=self.admin.password, grace_s=0.1, **options)
+        return await self._stack.enter_async_context(worker)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        await self._stack.aclose()
+
+
+async def _handle(task: Task) -> Any:
+    what = task.input or {}
+    if "print" in what:
+        await task.output(what["print"].encode())
+    if "sleep" in what:
+        await asyncio.sleep(what["sleep"])
+    if "fail" in what:
+        raise ValueError(what["fail"])
+    return {"done": task.description}
+
+
+@pytest.fixture
+async def stack(nats: NatsSettings, shared_nats: NatsServer, tmp_path: Path) -> AsyncIterator[Stack]:
+    async with Stack(shared_nats, tmp_path) as stack:
+        yield stack
+
+
+@pytest.fixture
+async def api(stack: Stack) -> Api:
+    """The gateway and a router; no worker, no tables."""
+    await stack.router()
+    return await stack.gateway()
+
+
+@pytest.fixture
+async def busy(stack: Stack) -> Api:
+    """The gateway, a router and a worker for `backend`; no tables."""
+    await stack.router()
+    await stack.worker()
+    return await stack.gateway()
+
+
+@pytest.fixture
+async def full(stack: Stack, postgres: PostgresSettings) -> AsyncIterator[Api]:
+    """The gateway, a router, a worker for `backend`, and the tables."""
+    await stack.router()
+    await stack.projector(postgres)
+    await stack.worker()
+    api = await stack.gateway()
+
+    async def tables_are_there() -> bool:
+        return (await api.get("/tasks")).status == 200
+
+    await eventually(tables_are_there)
+    yield api
+    await stack.close()  # before the database is dropped
