@@ -135,9 +135,7 @@ def entry_of(seq: int, subject: str, headers: Mapping[str, str], body: bytes, st
         letter=Letter(
             subject=headers.get(SUBJECT, ""),
             body=body,
-            headers={
-                name[len(ORIGINAL) :]: value for name, value in headers.items() if name.startswith(ORIGINAL)
-            },
+            headers={name[len(ORIGINAL) :]: value for name, value in headers.items() if name.startswith(ORIGINAL)},
             stream=headers.get(STREAM),
             seq=int(origin) if origin.isdecimal() else None,
         ),
@@ -171,9 +169,9 @@ def way_back(entry: Entry) -> Literal["publish", "retry"]:
 def again(entry: Entry, nth: int, body: bytes | None = None) -> Outgoing:
     """The original message, to be published again for the `nth` time, with another body if one is given.
 
-    Headers that were meant for the server (`Nats-…`) are left out. The new message id is the same for the same
-    `nth`, so that a redrive that is interrupted and repeated sends one message. Raises `Refused` (`cut`) when
-    the body is incomplete and no other is given.
+    Headers that were meant for the server (`Nats-…`) are left out, as is the id of a task that was rejected. The new
+    message id is the same for the same `nth`, so that a redrive that is interrupted and repeated sends one message.
+    Raises `Refused` (`cut`) when the body is incomplete and no other is given.
     """
     if entry.cut and body is None:
         raise Refused(
@@ -181,11 +179,12 @@ def again(entry: Entry, nth: int, body: bytes | None = None) -> Outgoing:
             f"dead letter {entry.seq} holds {len(entry.letter.body)} of {entry.size} bytes: give the whole "
             "body with --body",
         )
-    headers = {
-        name: value for name, value in entry.letter.headers.items() if not name.lower().startswith("nats-")
-    }
+    letter = entry.letter
+    # The task of an intake message that could not be read was rejected, and its id is used up.
+    dropped = ("nats-", "cca-task-id") if letter.subject.startswith("cca.tasks.") else ("nats-",)
+    headers = {name: value for name, value in letter.headers.items() if not name.lower().startswith(dropped)}
     headers[MESSAGE_ID] = f"redrive:{entry.seq}:{nth}"
-    return Outgoing(entry.letter.subject, entry.letter.body if body is None else body, headers)
+    return Outgoing(letter.subject, letter.body if body is None else body, headers)
 
 
 def mark(entry: Entry, nth: int, time: datetime) -> Outgoing:
