@@ -20,6 +20,8 @@ NEW, OLD = "cca_new", "cca_old"
 PATIENCE = timedelta(seconds=5)
 """How long the swap may wait for readers of the tables, while new readers wait behind it, before it steps back."""
 TRIES = 20
+CLOSE, ROUNDS = 5_000, 20
+"""Being fewer positions behind is close enough to take a snapshot or a lock for the rest; so many attempts are made."""
 
 _VIEWS = """
 SELECT DISTINCT v.oid::regclass::text AS name, pg_get_viewdef(v.oid) AS definition
@@ -68,7 +70,7 @@ async def rebuild(
         await db.execute(f"CREATE SCHEMA IF NOT EXISTS {NEW}")
         await _drop_new(projection, db)  # what a killed rebuild has left
         keeper = await build(projection, db, NEW)
-        compared = await _catch_up(keeper, db, bus, progress)
+        compared = await _compare(keeper, db, bus, progress)
         for table in names(projection):
             await db.execute(f"ANALYZE {NEW}.{table}")
         await _swap_patiently(keeper, db, bus)
@@ -91,17 +93,23 @@ async def rebuild(
             await db.reset()  # and with it the lock
 
 
-async def _catch_up(keeper: Keeper, db: Connection, bus: Bus, progress: Progress | None) -> list[Compared]:
+async def _approach(keeper: Keeper, db: Connection, bus: Bus, progress: Progress | None = None) -> bool:
+    """Come close to the position of the tables in service, which moves on; False if the log ends before it."""
+    for _ in range(ROUNDS):
+        live = await live_position(db, keeper.at.name)
+        assert live is not None
+        far = live.seq - keeper.at.seq > CLOSE
+        if not await fold(bus, keeper, live.seq, progress):
+            return False
+        if not far:
+            break
+    return True
+
+
+async def _compare(keeper: Keeper, db: Connection, bus: Bus, progress: Progress | None) -> list[Compared]:
     """Come as far as the tables in service, and compare with them at exactly their position."""
     name = keeper.at.name
-    reached = True
-    while reached:
-        live = await live_position(db, name)
-        assert live is not None
-        behind = live.seq - keeper.at.seq
-        reached = await fold(bus, keeper, live.seq, progress)
-        if behind < 10_000:
-            break
+    reached = await _approach(keeper, db, bus, progress)
     # In one snapshot the tables stand still at their position; ours are brought to it in the same transaction.
     async with db.transaction(isolation="repeatable_read"):
         live = await live_position(db, name)
@@ -119,6 +127,7 @@ async def _catch_up(keeper: Keeper, db: Connection, bus: Bus, progress: Progress
 
 async def _swap_patiently(keeper: Keeper, db: Connection, bus: Bus) -> None:
     for attempt in range(TRIES):
+        await _approach(keeper, db, bus)
         before = keeper.at
         try:
             await _swap(keeper, db, bus)

@@ -28,11 +28,7 @@ def _known() -> dict[str, type[Message]]:
     found: dict[str, type[Message]] = {}
     for module in (task, agent):
         for value in vars(module).values():
-            if (
-                isinstance(value, type)
-                and issubclass(value, Message)
-                and value not in (Event, Command, Reply)
-            ):
+            if isinstance(value, type) and issubclass(value, Message) and value not in (Event, Command, Reply):
                 found[tag_of(value)] = value
     return found
 

@@ -13,9 +13,11 @@ import pytest
 from msgspec.structs import replace
 from yarl import URL
 
-from cca import keys
+from cca import codec, keys
 from cca.config import HttpSettings, NatsSettings, PostgresSettings, Settings
-from cca.nats import setup
+from cca.contracts.agent import ListAgents
+from cca.errors import Busy
+from cca.nats import setup, subjects
 from cca.nats.bus import Bus, connect
 from cca.nats.micro import Service
 from cca.testing.servers import NatsServer
@@ -167,7 +169,14 @@ class Stack:
         stack.push_async_callback(service.stop)
         await router_main.start(self.settings, service, bus, stack)
         await service.start()
-        await bus.flush()
+
+        async def answers() -> bool:
+            try:
+                return bool(await bus.request(subjects.RPC_AGENTS, codec.encode(ListAgents())))
+            except Busy:
+                return False
+
+        await eventually(answers)
         return stack
 
     def use(self, postgres: PostgresSettings) -> None:

@@ -83,7 +83,8 @@ async def test_without_a_router_tasks_are_refused_and_history_is_told(stack: Sta
         assert (answer.status, answer.problem) == (503, "busy")
     assert len((await api.get(f"/tasks/{task}/events")).json["items"]) == 2
     await stack.router()
-    assert (await api.get(f"/tasks/{task}")).json["state"] == "submitted"
+    shown = await api.get(f"/tasks/{task}")
+    assert (shown.status, shown.json["state"]) == (200, "submitted"), shown.body
 
 
 async def test_a_refusal_for_now_names_the_task_that_may_exist_all_the_same(

@@ -1,6 +1,7 @@
 """Tables can be built anew while they are in service, and it can be proved that they are what the log says."""
 
 import asyncio
+import itertools
 import os
 import subprocess
 import sys
@@ -137,6 +138,28 @@ async def test_a_rebuild_that_is_cancelled_leaves_everything_as_it_was(
     await projected(*life("next"))
     assert (await verify(Tasks(), db, bus)).same
     assert (await rebuild(Tasks(), other, bus)).same
+
+
+@pytest.mark.parametrize("make", [Tasks, Events])
+async def test_a_rebuild_under_load_misses_nothing(
+    bus: Bus, db: Connection, other: Connection, projected: Any, life: Life, make: type[Tasks] | type[Events]
+) -> None:
+    enough = asyncio.Event()
+
+    async def load() -> None:
+        for number in itertools.count():
+            if enough.is_set():
+                return
+            await projected(*life(f"more{number}", failures=1))
+
+    loading = asyncio.create_task(load())
+    for _ in range(3):
+        await rebuild(make(), other, bus)
+    enough.set()
+    await loading
+    for projection in (Tasks(), Events()):
+        proof = await verify(projection, db, bus)
+        assert proof.same, proof
 
 
 async def test_one_rebuild_at_a_time(bus: Bus, db: Connection, other: Connection, projected: Any) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from cca.bench.server import bare_environment
 from cca.config import NatsSettings, PostgresSettings
 from cca.errors import Busy
 from cca.nats.bus import connect
@@ -70,11 +70,10 @@ class OwnStack(Struct, frozen=True, kw_only=True):
 
 
 def clean_environment(directory: Path) -> dict[str, str]:
-    """This process's environment without any setting of ours, and with an empty settings file."""
+    """This process's environment without settings of ours but those of the log, and with an empty settings file."""
     empty = directory / "empty.toml"
     empty.touch(mode=0o600)
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("CCA_")}
-    return kept | {"CCA_CONFIG": str(empty)}
+    return bare_environment() | {"CCA_CONFIG": str(empty)}
 
 
 @contextmanager
