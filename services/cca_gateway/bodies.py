@@ -36,6 +36,9 @@ async def read(request: BaseRequest) -> bytes:
     length = request.content_length
     if length is not None and length > LIMIT:
         raise _too_large()
+    if request.headers.get("Expect", "").lower() == "100-continue":  # sent by curl with a large body
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # the answer proper has not begun
     try:
         if request.content.is_eof():
             return await request.read()
@@ -45,7 +48,7 @@ async def read(request: BaseRequest) -> bytes:
         raise _too_large() from None
     except TimeoutError:
         raise Problem("unreadable", f"the body did not arrive within {PATIENCE:g} s") from None
-    except (web.RequestPayloadError, ClientError, HttpProcessingError) as error:
+    except (web.RequestPayloadError, ClientError, HttpProcessingError, ConnectionError) as error:
         raise Problem("unreadable", f"the body is broken: {error}") from None
 
 

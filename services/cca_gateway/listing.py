@@ -91,7 +91,7 @@ async def tasks(gateway: Gateway, call: Call) -> web.Response:
     query: TaskQuery = call.query
     found = await queries.tasks(gateway.tables, _conditions(query), query.limit + 1)
     page = found[: query.limit]
-    items = [msgspec.convert({name: row[name] for name in _FIELDS}, TaskSummary) for row in page]
+    items = [TaskSummary(*(row[name] for name in _FIELDS)) for row in page]
     more = len(found) > query.limit
     return call.answer(_encode(TaskPage(items, _cursor(page[-1]["first_seq"]) if more else None)))
 

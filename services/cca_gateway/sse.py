@@ -106,11 +106,16 @@ async def stream(
                 await sender.write(b": keep-alive\n\n")
         await response.write_eof()
     except (ConnectionError, TimeoutError):
-        pass  # the client is gone, or takes nothing: it comes back with the last position that it has seen
+        _break_off(call)  # the client is gone, or takes nothing; it can come back with the last position it has seen
     except Exception:
         logger.exception("request %s: the stream broke", call.id)
-        response.force_close()
+        _break_off(call)  # so that it does not look like an end
     return response
+
+
+def _break_off(call: Call) -> None:
+    if call.request.transport is not None:
+        call.request.transport.abort()
 
 
 class _Sender:

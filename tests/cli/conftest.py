@@ -10,9 +10,11 @@ import subprocess
 import sys
 import tempfile
 import termios
+import time
 from collections.abc import Iterator
 from fcntl import ioctl
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import pytest
@@ -21,6 +23,7 @@ from msgspec import Struct
 
 from cca.cli.main import main
 from cca.stack import binaries
+from cca.stack.program import Program
 
 COMMAND = (sys.executable, "-m", "cca.cli.main")
 
@@ -139,14 +142,18 @@ def _stack() -> Iterator[Stack]:
     directory = Path(tempfile.mkdtemp(prefix="cca-cli-"))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CCA_")}
     environment |= {"CCA_DIR": str(directory / ".cca"), "XDG_CONFIG_HOME": str(directory)}
-    up = ["up", "--detach", "--http-port", "0", "--nats-port", "0"]
-    started = subprocess.run([*COMMAND, *up], env=environment, capture_output=True, text=True, timeout=120)
-    assert started.returncode == 0, started.stderr
-    try:
-        yield Stack(directory, environment)
-    finally:
-        subprocess.run([*COMMAND, "down"], env=environment, capture_output=True, timeout=120)
-        shutil.rmtree(directory, ignore_errors=True)
+    arguments = ("up", "--json", "--http-port", "0", "--nats-port", "0")
+    # As a program of the stack itself: it stops, in good order, when the tests are killed.
+    up = Program(name="up", argv=(*COMMAND, *arguments), env=environment, cwd=directory)
+    log = directory / "up.log"
+    with log.open("wb") as err, subprocess.Popen(up.command(), env=environment, stdout=PIPE, stderr=err) as process:
+        assert process.stdout
+        assert process.stdout.readline(), log.read_text()  # it is ready
+        try:
+            yield Stack(directory, environment)
+        finally:
+            process.terminate()
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -155,11 +162,13 @@ def _worker(_stack: Stack) -> Iterator[None]:
     found = json.loads(exports.stdout)
     variables = _stack.environment | {"CCA_NATS_URL": found["nats"], "CCA_API_KEY": found["api_key"]}
     log = (_stack.directory / "worker.log").open("wb")
-    process = subprocess.Popen([sys.executable, "-c", WORKER], env=variables, stdout=log, stderr=log)
+    worker = Program(name="worker", argv=(sys.executable, "-c", WORKER), env=variables, cwd=_stack.directory)
+    process = subprocess.Popen(worker.command(), env=variables, stdout=log, stderr=log)
     try:
-        roster = [*COMMAND, "agent", "list", "--json"]
-        while b'"hand"' not in subprocess.run(roster, env=variables, capture_output=True, timeout=60).stdout:
-            assert process.poll() is None, (_stack.directory / "worker.log").read_text()
+        roster, deadline = [*COMMAND, "agent", "list", "--json"], time.monotonic() + 60
+        while b'"hand"' not in subprocess.run(roster, env=_stack.environment, capture_output=True).stdout:
+            alive = process.poll() is None and time.monotonic() < deadline
+            assert alive, (_stack.directory / "worker.log").read_text()
         yield
     finally:
         process.kill()

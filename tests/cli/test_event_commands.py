@@ -88,10 +88,10 @@ def test_the_tail_goes_on_after_the_gateway_was_killed_and_misses_nothing(staffe
         assert "Traceback" not in tail.stderr.read()
 
 
-def test_who_waits_goes_on_waiting_while_the_gateway_is_started_again(staffed: Stack) -> None:
+def test_who_watches_goes_on_while_the_gateway_is_started_again(staffed: Stack) -> None:
     task = staffed.submit("hold")
-    with staffed.start("task", "watch", task) as watch, staffed.start("task", "result", task, "--wait") as result:
-        assert watch.stdout and result.stderr
+    with staffed.start("task", "watch", task) as watch:
+        assert watch.stdout
         while "progressed" not in watch.stdout.readline():
             pass
         kill_gateway(staffed)
@@ -99,5 +99,3 @@ def test_who_waits_goes_on_waiting_while_the_gateway_is_started_again(staffed: S
             pass
         assert watch.wait(60) == 1
         assert "canceled" in watch.stdout.read()
-        assert result.wait(60) == 1
-        assert "was canceled" in result.stderr.read()

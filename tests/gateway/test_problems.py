@@ -183,6 +183,21 @@ async def test_what_is_no_http_is_answered_and_forgotten(api: Api, caplog: pytes
     assert not [record for record in caplog.records if record.name.startswith(("aiohttp", "cca_gateway"))]
 
 
+async def test_a_client_that_asks_whether_to_send_its_body_is_told(api: Api) -> None:
+    host, port = api.url.removeprefix("http://").split(":")
+    body = b'{"description": "x", "role": "r"}'
+    for size, answers in ((len(body), [b"100", b"202"]), (2_000_000, [b"413"])):
+        reader, writer = await asyncio.open_connection(host, int(port))
+        head = f"POST /api/v1/tasks HTTP/1.1\r\nHost: x\r\nX-API-Key: {api.key}\r\nContent-Length: {size}\r\n"
+        writer.write(f"{head}Expect: 100-continue\r\n\r\n".encode())
+        assert (await reader.readline()).split()[1] == answers[0]
+        if len(answers) > 1:
+            assert await reader.readline() == b"\r\n"
+            writer.write(body)
+            assert (await reader.readline()).split()[1] == answers[1]
+        writer.close()
+
+
 async def test_a_body_that_breaks_off_is_no_error_of_ours(api: Api, caplog: pytest.LogCaptureFixture) -> None:
     head = f"POST /api/v1/tasks HTTP/1.1\r\nHost: x\r\nX-API-Key: {api.key}\r\n"
     for rest in (

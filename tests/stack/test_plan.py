@@ -133,6 +133,9 @@ def test_a_command_finds_the_stack_that_runs_here(tmp_path: Path) -> None:
     named = {"CCA_DIR": environ["CCA_DIR"], "CCA_NATS_URL": "nats://there:4222"}
     environment.adopt(named)
     assert "CCA_API_KEY" not in named  # the key of this stack is for this stack
+    printed = environment.exports(found.layout, state())  # as after eval "$(cca env)"
+    environment.adopt(printed)
+    assert config.load(printed).postgres.password == found.credentials.postgres_password
     found.layout.directory.chmod(0o777)
     distrusted = {"CCA_DIR": environ["CCA_DIR"]}
     environment.adopt(distrusted)

@@ -3,9 +3,11 @@
 import asyncio
 import importlib
 import logging
+import os
 import shutil
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, TextIO, cast
@@ -18,7 +20,7 @@ from cca.cli import http
 from cca.cli.exits import Exit, runs
 from cca.cli.params import SPAN
 from cca.cli.tables import Column, Screen
-from cca.cli.text import span
+from cca.cli.text import clip, span, visible
 from cca.contracts.agent import Agents
 from cca.work.command import Command, ResultFormat
 from cca.worker import Handler, Settled, Worker
@@ -26,6 +28,8 @@ from cca.worker import Handler, Settled, Worker
 logger = logging.getLogger("cca.worker")
 
 REDRAW_S = 0.5
+RATE_S = 10
+"""The rate is that of the last so many seconds."""
 SUMMARY_S = 10.0
 """How often a worker whose standard error nobody watches says what it has done, in seconds."""
 
@@ -160,7 +164,7 @@ class Says:
     def __init__(self, as_json: bool) -> None:
         self._json = as_json
         self._live = sys.stderr.isatty() and not as_json
-        self._began = time.monotonic()
+        self._marks: deque[tuple[float, int]] = deque([(time.monotonic(), 0)], maxlen=RATE_S)
         self.worker: Worker | None = None
 
     async def around(self, work: Coroutine[Any, Any, None]) -> None:
@@ -191,15 +195,20 @@ class Says:
         while True:
             line = self._line(worker)
             if self._live:
-                print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
+                room = os.get_terminal_size(sys.stderr.fileno()).columns - 1
+                print(f"\r\x1b[K{clip(line, room)}", end="", file=sys.stderr, flush=True)
             elif (now := (worker.counts.done, worker.counts.failed)) != said:
                 logger.info(line)
                 said = now
             await asyncio.sleep(REDRAW_S if self._live else SUMMARY_S)
 
     def _line(self, worker: Worker) -> str:
-        counts, seconds = worker.counts, max(time.monotonic() - self._began, 0.001)
-        rate = (counts.done + counts.failed) / seconds
+        counts, now = worker.counts, time.monotonic()
+        ended = counts.done + counts.failed
+        before, then = self._marks[0]
+        rate = (ended - then) / max(now - before, 0.001)
+        if now - self._marks[-1][0] >= 1:
+            self._marks.append((now, ended))
         return (
             f"{worker.role}/{worker.lane} {worker.name}: {counts.done} done, {counts.failed} failed, "
             f"{worker.running} running, {rate:.1f}/s"
@@ -208,7 +217,7 @@ class Says:
     def settled(self, what: Settled) -> None:
         """The outcome of an attempt is in the log."""
         if what.failure is not None:
-            logger.warning("task %s failed in attempt %d: %s", what.task, what.attempt, what.failure)
+            logger.warning("task %s failed in attempt %d: %s", what.task, what.attempt, visible(what.failure))
         self._event("settled", **msgspec.structs.asdict(what))
 
     def _event(self, event: str, **more: Any) -> None:

@@ -19,7 +19,7 @@ _INVISIBLE = re.compile(
 )
 # Joiners and variation selectors belong to emoji and to Arabic and Indic scripts: one of each, after a character
 # that can have them.
-_JOINERS = re.compile("(?s)(.?)([\u200c\u200d\ufe00-\ufe0f]+)(\u20e3?)")
+_JOINERS = re.compile("([^\u200c\u200d\ufe00-\ufe0f]?)([\u200c\u200d\ufe00-\ufe0f]+)(\u20e3?)")
 _RIGHT_JOINERS = re.compile("[\ufe00-\ufe0f]?[\u200c\u200d]?")
 _SPACES = re.compile(r"[ \t\n]+")
 
@@ -88,7 +88,7 @@ def clip(text: str, width: int) -> str:
         if size > width - 1:
             break
         end = stop
-    return text[:end].rstrip(" ") + "…"
+    return text[:end].rstrip(" \u200c\u200d") + "…"
 
 
 def _graphemes(text: str) -> Iterator[tuple[int, int]]:

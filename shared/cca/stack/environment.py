@@ -50,10 +50,12 @@ def adopt(environ: MutableMapping[str, str]) -> None:
     except CcaError:
         return  # the command itself will say what is wrong
     layout = Layout(directory(environ))
-    named = {"nats.url", "client.http_url", "client.api_key"} & sources.keys()
-    if named or not layout.is_private() or not layout.is_taken() or (state := layout.read()) is None:
+    if not layout.is_private() or not layout.is_taken() or (state := layout.read()) is None:
         return
     found = exports(layout, state)
+    named = {"nats.url", "client.http_url", "client.api_key"} & sources.keys()
+    if any(environ.get(config.variable(key)) != found.get(config.variable(key)) for key in named):
+        return  # another one; what `cca env` has printed names this one
     if not {"postgres.url", "postgres.password"} & sources.keys():
         found["CCA_POSTGRES_URL"] = state.postgres_url
         if "postgres" not in state.external:

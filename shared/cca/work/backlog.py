@@ -69,7 +69,13 @@ class Backlog:
 
     def ahead_of(self, rank: int) -> int:
         """How many wait that are at least as urgent as this rank."""
-        return sum(map(len, self._queues[: rank + 1]))
+        count = 0
+        for queue in self._queues:
+            count += len(queue)
+            if rank == 0:
+                break
+            rank -= 1
+        return count
 
     def take_older(self, than: float) -> list[Run]:
         """Those that were delivered before a time."""

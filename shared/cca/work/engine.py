@@ -24,6 +24,8 @@ SHORT_S = 0.25
 """While handlers take less than this, as many messages as there are slots are fetched ahead."""
 UNREPORTED, UNREPORTED_BYTES = 10_000, 64 * 1024 * 1024
 """No new work is claimed while so much waits for the router to come back."""
+CLEANUP_S = 2.0
+"""How long a worker that stops at once waits for its handlers: a command is killed within this."""
 
 _decode = msgspec.json.Decoder(DoTask).decode
 
@@ -193,7 +195,7 @@ class Engine:
                 failure = _stopped("itself")
             else:
                 failure = failure_of(error, self._secrets)
-        run.ended, run.failure, run.seconds = True, failure, self._clock() - run.began
+        run.ended, run.failure, run.seconds = True, failure, round(self._clock() - run.began, 6)
         self._mean_s += (run.seconds - self._mean_s) / 16
         if task.thread is not None and not task.thread.done():
             task.thread.add_done_callback(self._free)  # a thread cannot be stopped; its slot is taken until it ends
@@ -240,6 +242,7 @@ class Engine:
 
     def _forget(self, run: Run) -> None:
         self.runs.pop((run.work.task, run.work.route), None)
+        run.task = run.job = None  # they hold the run, too: without this only the garbage collector would free it
         if self.draining and not self.runs:
             self.drained.set()
         self._more()
@@ -278,11 +281,15 @@ class Engine:
     async def close(self) -> None:
         """Stop at once. What was not reported is given back."""
         await self._reports.stop()
-        jobs = [run.job for run in self.runs.values() if run.job is not None]
+        runs = list(self.runs.values())
+        jobs = [run.job for run in runs if run.job is not None]
+        for run in runs:
+            run.stop = "lost"  # nothing more is said of it
         for job in jobs:
             job.cancel()
-        await asyncio.gather(*jobs, return_exceptions=True)
-        for run in self.runs.values():
+        if jobs:
+            await asyncio.wait(jobs, timeout=CLEANUP_S)  # a handler may refuse to be canceled
+        for run in runs:
             run.delivery.nak()
         self.runs.clear()
 
