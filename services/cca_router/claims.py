@@ -1,6 +1,7 @@
 """What workers say about tasks: who owns an attempt, and whose reports count."""
 
 from datetime import timedelta
+from typing import Literal
 
 from msgspec.structs import replace
 
@@ -124,8 +125,8 @@ def _take_over(item: Claim, agent: str, lane: str, facts: Facts, task: Task) -> 
     return _start(item, agent, lane, facts, evolve(task, lost), Decision((lost,)))
 
 
-def _no(item: Claim, why: str) -> Verdict:
-    return Verdict(item.task, go=False, why=why)  # type: ignore[arg-type]
+def _no(item: Claim, why: Literal["over", "obsolete", "taken", "later"]) -> Verdict:
+    return Verdict(item.task, go=False, why=why)
 
 
 def _refused(task_id: str, task: Task) -> Receipt:

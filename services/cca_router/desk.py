@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cca.decider import At, Decision, transact
-from cca.errors import Conflict
+from cca.errors import Busy, Conflict
 from cca.message import Meta, Seq, Stream
 from cca.nats.log import JetStreamLog
 from cca_router.state import TASK, Task
@@ -253,8 +253,15 @@ class Desk:
             timer.cancel()
             if over in waiting:
                 waiting.remove(over)
-                if not waiting and self._waiting.get(task) is waiting:
-                    del self._waiting[task]
+            if not waiting and self._waiting.get(task) is waiting:
+                del self._waiting[task]
+
+    def send_waiting_away(self) -> None:
+        """Nobody may wait here any longer: they ask again, and another router or the next start answers."""
+        for waiting in self._waiting.values():
+            for over in waiting:
+                _fail(over, Busy("the router stops; ask again"))
+        self._waiting.clear()
 
     def heard(self, task: str) -> None:
         """Another router has announced something about a task: look, if somebody here waits for it."""

@@ -128,7 +128,7 @@ class Router:
             if verb not in self._reports.verbs:
                 raise unknown_verb(verb, list(self._reports.verbs))
             kind, handle = self._reports.verbs[verb]
-            reply: Reply = await handle(codec.read(msg.data, kind), who, asked(msg))
+            reply: Reply = await handle(codec.read(msg.data, kind), who, asked(msg, "cca_router"))
             body = codec.encode(reply)
         except (Unreadable, Refused) as error:
             headers = error_headers(error)
@@ -332,7 +332,8 @@ class Router:
         running.add_done_callback(self._tasks.discard)
 
     async def drain(self) -> None:
-        """Finish what has begun, and note where the next start has to read from."""
+        """Finish what has begun, and note where the next start has to read from. Who waits is sent away."""
+        self._desk.send_waiting_away()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=5)
         try:

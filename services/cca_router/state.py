@@ -112,7 +112,7 @@ def evolve(task: Task, event: TaskEvent) -> Task:
                 fraction=None,
             )
         case TaskCompleted():
-            return replace(task, state="completed", result=event.result, usage=event.usage, failure=None)
+            return replace(task, state="completed", result=event.result, usage=event.usage, failure=None, retry_at=None)
         case TaskSubmitted():
             return replace(
                 task, state="submitted", spec=event, role=event.role, budget=task.attempt + event.max_attempts

@@ -44,4 +44,5 @@ def log_to_stderr(level: str, form: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    logging.getLogger("asyncpg").setLevel(logging.ERROR)  # who uses a pool says when it is away, in a sentence
     logging.getLogger("nats").setLevel(logging.CRITICAL)  # the bus reports its connection itself

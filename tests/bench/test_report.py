@@ -67,7 +67,7 @@ def test_interval_is_held_to_its_ratio_alone() -> None:
 def test_the_table_shows_median_spread_ratio_and_goal() -> None:
     console = Console(file=io.StringIO(), width=140, color_system=None)
     console.print(report.table("always", list(report.lines("always", _side()))))
-    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    shown = console.file.getvalue()  # type: ignore[attr-defined]  # it is the StringIO above
     assert "2,500/s (2,400–2,600)" in shown
     assert "1.25" in shown
     assert "≥ 2,300, ≥ 1.1 × raw" in shown

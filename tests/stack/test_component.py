@@ -59,7 +59,7 @@ async def test_it_is_started_again_when_it_was_killed(tmp_path: Path) -> None:
         await until(lambda: kept.state == "ready")
         assert kept.process is not None
         kept.process.signal(signal.SIGKILL)
-        await until(lambda restarts=restarts: kept.restarts == restarts)  # type: ignore[misc]
+        await until(lambda restarts=restarts: kept.restarts == restarts)  # type: ignore[misc]  # the lambda is called without it
     await until(lambda: kept.state == "ready")
     assert kept.part.said == "was ended by SIGKILL"
     await kept.stop()

@@ -31,7 +31,7 @@ def taken() -> Iterator[int]:
 def made(tmp_path: Path, before: State | None = None, environ: dict[str, str] | None = None, **wish: object) -> Plan:
     layout = Layout(tmp_path / ".cca")
     layout.make()
-    return plan.make(Wish(directory=layout.directory, **wish), before, environ or {})  # type: ignore[arg-type]
+    return plan.make(Wish(directory=layout.directory, **wish), before, environ or {})  # type: ignore[arg-type]  # any of its fields
 
 
 def state(**more: object) -> State:
@@ -45,7 +45,7 @@ def state(**more: object) -> State:
         "nats_context": "cca",
         "postgres_url": "postgresql://cca@/cca",
     }
-    return State(**(known | more))  # type: ignore[arg-type]
+    return State(**(known | more))  # type: ignore[arg-type]  # any of its fields
 
 
 # ------------------------------------------------------------------------------------------ ports

@@ -69,7 +69,7 @@ async def list_(
         Column("task", short=12),
         Column("reason", grows=True),
     )
-    rows = [(e.seq, e.status, e.service, e.time, e.letter.subject, e.size, e.task, e.reason) for e in found]
+    rows = [(e.seq, e.status, e.service, e.time, _subject(e, screen), e.size, e.task, e.reason) for e in found]
     screen.table(columns, rows, "no dead letters")
 
 

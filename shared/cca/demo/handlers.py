@@ -17,7 +17,7 @@ def docs(task: Task) -> Audit:
 
 def bandit(path: str) -> Audit:
     """What bandit says of one file, in this process: its start takes longer than most files."""
-    from bandit.core import config, manager  # type: ignore[import-untyped]
+    from bandit.core import config, manager  # type: ignore[import-untyped]  # it has no types
 
     with ONE_AT_A_TIME:
         run = manager.BanditManager(config.BanditConfig(), "file")

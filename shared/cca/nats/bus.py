@@ -159,6 +159,7 @@ class Bus:
     async def flush(self) -> None:
         """Wait until the server has taken everything that was sent. Raises `Busy`."""
         try:
+            await self.nc.sent()
             await self.nc.flush(timeout=5)
         except (TimeoutError, NatsError, OSError) as error:
             raise Busy(f"NATS does not answer: {error}") from None

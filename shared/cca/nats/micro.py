@@ -96,7 +96,7 @@ class Service:
         headers: dict[str, str] | None = None
         body = b""
         try:
-            body = codec.encode(await handle(codec.read(msg.data, kind), asked(msg)))
+            body = codec.encode(await handle(codec.read(msg.data, kind), asked(msg, self.name)))
         except Exception as error:
             known = error if isinstance(error, CcaError) else Busy("something unforeseen happened; it is logged")
             if known is not error:
@@ -156,7 +156,7 @@ class Service:
         return self._about("stats") | {"started": rfc3339(self.started), "endpoints": endpoints}
 
 
-def asked(msg: Msg) -> Meta:
-    """What is known of a request: its trace context when it brought one."""
+def asked(msg: Msg, source: str) -> Meta:
+    """What is known of a request that `source` answers: its trace context when it brought one."""
     trace = msg.headers.get("traceparent") if msg.raw else None
-    return Meta(id=uuid7(), source="", time=datetime.now(UTC), trace=telemetry.trace_of(trace))
+    return Meta(id=uuid7(), source=source, time=datetime.now(UTC), trace=telemetry.trace_of(trace))

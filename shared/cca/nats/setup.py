@@ -56,6 +56,22 @@ async def _ensure_stream(js: JetStreamContext, wanted: StreamConfig) -> None:
     logger.info("updated stream %s: %s", wanted.name, ", ".join(changed))
 
 
+async def sizes(bus: Bus) -> dict[str, tuple[int, int] | None]:
+    """How many messages and bytes each declared stream holds; None for one that is not there. Raises `Busy`."""
+    js = bus.nc.jetstream(timeout=5)
+    found: dict[str, tuple[int, int] | None] = {}
+    for stream in streams.declared():
+        name = str(stream.name)
+        try:
+            state = (await js.stream_info(name)).state
+            found[name] = (state.messages, state.bytes)
+        except NotFoundError:
+            found[name] = None
+        except (NatsError, TimeoutError) as error:
+            raise Busy(f"JetStream says nothing of stream {name}: {error or 'no answer'}") from None
+    return found
+
+
 def difference(wanted: StreamConfig, found: StreamConfig) -> list[str]:
     """The names of the settings that we declare and that the server has otherwise."""
     changed: list[str] = []

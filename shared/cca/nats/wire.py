@@ -105,6 +105,10 @@ class Wire(Client):
 
         return asyncio.get_running_loop().create_future()
 
+    async def sent(self) -> None:
+        """Wait until everything that was queued has been handed to the socket; nats-py's flush does not."""
+        await self._flush_pending(force_flush=True)
+
     async def listen(self, subject: str, on_message: Callable[[Msg], None], queue: str = "") -> Subscription:
         """Subscribe; `on_message` runs at once for each message and must not block."""
 

@@ -6,13 +6,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from nats.errors import Error as NatsError
-from nats.js.errors import NotFoundError
-
 from cca.config import NatsSettings, PostgresSettings, load
 from cca.errors import CcaError
-from cca.nats import streams, subjects
+from cca.nats import setup
 from cca.nats.bus import Bus, connect
+from cca.nats.follow import behind
 from cca.stack import credentials, probe
 from cca.stack.finding import Finding
 from cca.stack.layout import Layout, State
@@ -54,17 +52,9 @@ async def _streams(bus: Bus, state: State) -> list[Finding]:
     await bus.flush()
     took = (time.perf_counter() - begun) * 1000
     findings = [Finding("NATS", "ok", f"{state.nats_url} answers in {took:.1f} ms")]
-    js = bus.nc.jetstream(timeout=5)
-    missing, sizes = [], []
-    for stream in streams.declared():
-        name = str(stream.name)
-        try:
-            info = await js.stream_info(name)
-            sizes.append(f"{name} {info.state.messages:,} messages, {info.state.bytes / 1e6:.1f} MB")
-        except NotFoundError:
-            missing.append(name)
-        except (NatsError, TimeoutError) as error:
-            missing.append(f"{name} ({error or 'no answer'})")
+    found = await setup.sizes(bus)
+    missing = [name for name, size in found.items() if size is None]
+    sizes = [f"{name} {size[0]:,} messages, {size[1] / 1e6:.1f} MB" for name, size in found.items() if size]
     if missing:
         do = "every service makes them when it starts; see their logs"
         findings.append(Finding("streams", "fail", f"missing: {', '.join(missing)}", do))
@@ -74,53 +64,50 @@ async def _streams(bus: Bus, state: State) -> list[Finding]:
 
 
 async def _postgres(layout: Layout, state: State, bus: Bus) -> list[Finding]:
-    import asyncpg
+    from cca.postgres.pool import DATABASE, close_pool, connect_pool
 
     settings = load().postgres
     if "postgres" not in state.external:
         password = credentials.read(layout.secrets, "postgres_password")
         settings = PostgresSettings(url=state.postgres_url, password=password)
     try:
-        connection = await asyncpg.connect(settings.url, password=settings.password, timeout=5)
-    except (OSError, TimeoutError, asyncpg.PostgresError, ValueError) as error:
-        return [Finding("PostgreSQL", "fail", f"{state.postgres_url}: {error}", "see logs/postgres.log")]
+        pool = await connect_pool(settings, "cca_doctor", wait=False)
+    except CcaError as error:
+        return [Finding("PostgreSQL", "fail", str(error), "see logs/postgres.log")]
     try:
-        version = await connection.fetchval("SHOW server_version")
-        vector = await connection.fetchval("SELECT extversion FROM pg_extension WHERE extname = 'vector'")
-        if vector:
-            findings = [Finding("PostgreSQL", "ok", f"{version} with pgvector {vector}")]
-        else:
-            findings = [Finding("PostgreSQL", "fail", f"{version} without pgvector", "CREATE EXTENSION vector")]
-        now = await connection.fetchval("SELECT clock_timestamp()")
-        skew = abs((datetime.now(UTC) - now).total_seconds())
-        if skew > _SKEW_S:
-            text = f"PostgreSQL's clock is {skew:.1f} s away from ours"
-            findings.append(Finding("clock", "warn", text, "run an NTP client on both machines"))
-        findings += await _projector(connection, bus)
-        return findings
-    except asyncpg.PostgresError as error:
+        async with pool.acquire() as connection:
+            return [*await _server(connection), *await _projector(connection, bus)]
+    except DATABASE as error:
         return [Finding("PostgreSQL", "fail", str(error), "see logs/postgres.log")]
     finally:
-        await connection.close()
+        await close_pool(pool)
+
+
+async def _server(connection: "Connection") -> list[Finding]:
+    version = await connection.fetchval("SHOW server_version")
+    vector = await connection.fetchval("SELECT extversion FROM pg_extension WHERE extname = 'vector'")
+    if vector:
+        findings = [Finding("PostgreSQL", "ok", f"{version} with pgvector {vector}")]
+    else:
+        findings = [Finding("PostgreSQL", "fail", f"{version} without pgvector", "CREATE EXTENSION vector")]
+    now = await connection.fetchval("SELECT clock_timestamp()")
+    skew = abs((datetime.now(UTC) - now).total_seconds())
+    if skew > _SKEW_S:
+        text = f"PostgreSQL's clock is {skew:.1f} s away from ours"
+        findings.append(Finding("clock", "warn", text, "run an NTP client on both machines"))
+    return findings
 
 
 async def _projector(connection: "Connection", bus: Bus) -> list[Finding]:
     """Whether each projection stands where the log stood when it was asked, or gets there soon."""
     rows = "SELECT name, seq, error FROM cca.projections ORDER BY name"
-    try:
-        last = await bus.nc.jetstream(timeout=5).get_last_msg(streams.EVENTS, subjects.EVENTS_ALL)
-        target = last.seq or 0
-    except NotFoundError:
-        target = 0
-    except (NatsError, TimeoutError) as error:
-        return [Finding("projector", "fail", f"the log cannot be read: {error}", "see logs/nats.log")]
     deadline = time.monotonic() + _LAG_PATIENCE_S
     while True:
         found = await connection.fetch(rows)
         if not found:
             return [Finding("projector", "fail", "there are no projections", "see logs/cca_projector.log")]
-        behind = [row for row in found if row["seq"] < target and not row["error"]]
-        if not behind or time.monotonic() > deadline:
+        lags = {row["name"]: await behind(bus, row["seq"]) for row in found}
+        if not any(lags[row["name"]] for row in found if not row["error"]) or time.monotonic() > deadline:
             break
         await asyncio.sleep(0.05)
     findings = []
@@ -129,8 +116,8 @@ async def _projector(connection: "Connection", bus: Bus) -> list[Finding]:
         if row["error"]:
             text = f"stands at {row['seq']}: {row['error']}"
             findings.append(Finding(name, "fail", text, "cca projections status; then cca projections rebuild"))
-        elif row["seq"] < target:
-            text = f"at {row['seq']} of {target}, {target - row['seq']} behind"
+        elif lag := lags[row["name"]]:
+            text = f"at {row['seq']}, {lag} events behind"
             findings.append(Finding(name, "warn", text, "look again; if it does not move see logs/cca_projector.log"))
         else:
             findings.append(Finding(name, "ok", f"at {row['seq']}, up to date"))

@@ -36,7 +36,8 @@ class Warden:
             self._process.stdin.write(line)
             self._process.stdin.flush()
 
-    def _ensure(self) -> None:
+    def stand_by(self) -> None:
+        """Be there before the command is, so that there is hardly a moment in which nobody watches it."""
         if self._process is not None and self._process.poll() is None:
             return
         self._process = subprocess.Popen(
@@ -53,7 +54,6 @@ class Warden:
         """Kill this group when we die."""
         self._groups.add(group)
         try:
-            self._ensure()
             self._say(b"+%d\n" % group)
         except OSError:
             self._process = None  # it has died just now; the next command starts another, which is told of all
@@ -94,6 +94,7 @@ class Process(asyncio.SubprocessProtocol):
     ) -> "Process":
         """Start a command with `body` on its standard input. Raises `OSError`, `ValueError`."""
         self = cls(on_output, guard)
+        guard.stand_by()
         transport, _ = await self._loop.subprocess_exec(lambda: self, *argv, env=dict(env), start_new_session=True)
         guard.watch(self.group)
         stdin = cast(asyncio.WriteTransport, transport.get_pipe_transport(0))
