@@ -28,7 +28,10 @@ async def start(settings: Settings, service: Service, bus: Bus, stack: AsyncExit
 
     heard = [
         await bus.subscribe(subjects.REPORTS_ALL, router.on_report, queue=service.name),
-        await bus.subscribe(subjects.live("task", "*"), router.on_announcement),  # of other routers
+        # What other routers decide, and what agents say to them.
+        await bus.subscribe(subjects.live("task", "*"), router.on_announcement),
+        await bus.subscribe(subjects.live("agent", "*"), router.on_agent_announcement),
+        await bus.subscribe(subjects.report("*", "*", "heartbeat"), router.on_heartbeat),
     ]
     pulls = [
         await Pull.start(bus, streams.TASKS, streams.INTAKE_CONSUMER.durable_name or "", router.on_intake),

@@ -87,6 +87,13 @@ class AgentDesk:
                 self._forget(name, AgentLost(name, session, seconds))
                 await self._gone(name, f"the worker was silent for {seconds:.1f} s")
 
+    def hear_of(self, event: AgentJoined | AgentLeft | AgentLost) -> None:
+        """Another router has seen an agent come or go."""
+        self._roster.apply(event, self._clock())
+        self._known.pop(event.agent, None)
+        if isinstance(event, AgentJoined):
+            self._came(event.role)
+
     def adopt(self, name: str, joined: AgentJoined) -> None:
         """An agent that had joined when the router started; its first heartbeat or silence will tell."""
         self._roster.apply(joined, self._clock())

@@ -9,7 +9,7 @@ from typing import Any
 
 from cca import codec
 from cca.config import Settings
-from cca.contracts.agent import Agents, Control, ListAgents
+from cca.contracts.agent import AgentJoined, AgentLeft, AgentLost, Agents, Control, Heartbeat, ListAgents
 from cca.contracts.task import (
     CancelTask,
     Due,
@@ -150,6 +150,23 @@ class Router:
     def on_announcement(self, msg: Msg) -> None:
         """`cca.live.task.<id>`: another router has committed something."""
         self._desk.heard(msg.subject.rpartition(".")[2])
+
+    def on_agent_announcement(self, msg: Msg) -> None:
+        """`cca.live.agent.<id>`: another router has seen an agent come or go."""
+        try:
+            event = codec.decode(codec.tag_in(msg.data), msg.data)
+        except CcaError as error:
+            logger.warning("what is said on %s cannot be read: %s", msg.subject, error)
+            return
+        if isinstance(event, AgentJoined | AgentLeft | AgentLost):
+            self._agents.hear_of(event)
+
+    def on_heartbeat(self, msg: Msg) -> None:
+        """`cca.report.<role>.<agent>.heartbeat`: one router answers; all of them know then that the agent lives."""
+        try:
+            self._agents.heard(msg.subject.split(".")[3], codec.read(msg.data, Heartbeat))
+        except Unreadable:
+            pass  # the one who answers says so
 
     def on_intake(self, delivery: Delivery) -> None:
         """`cca.tasks.<role>`: somebody has published a task."""

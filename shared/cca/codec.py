@@ -42,6 +42,18 @@ def _decoder(kind: type[Message]) -> Callable[[bytes], Any]:
     return msgspec.json.Decoder(kind).decode
 
 
+class _Tagged(msgspec.Struct):
+    type: str
+
+
+def tag_in(body: bytes) -> str:
+    """The tag that a body states itself, where no header does. Raises `Unreadable`."""
+    try:
+        return msgspec.json.decode(body, type=_Tagged).type
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Unreadable(f"no tagged JSON: {error}") from None
+
+
 def encode(message: Message) -> bytes:
     """The JSON of a message. Raises `Unreadable` for what JSON cannot hold."""
     try:

@@ -231,7 +231,6 @@ async def test_a_silent_agent_is_lost_and_its_lane_gives_its_queue_to_another(
 async def test_two_routers_at_once_end_every_task_once(nats: NatsSettings, bus: Bus) -> None:
     async with router(nats), router(nats):
         hand = await Hand(bus, "backend", "w1", "default").join()
-        await hand.join()  # so that both routers have heard of it, or hold and route
         tasks = [await submit(bus) for _ in range(30)]
         outcomes = asyncio.gather(*(view(bus, task, wait_s=30) for task in tasks))
         done: set[str] = set()

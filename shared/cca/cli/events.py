@@ -95,7 +95,8 @@ def _print(screen: Screen, event: Event) -> None:
     if not screen.person:
         screen.line(event.seq, event.at, kind, of, show.sentence(event))
         return
-    about = of.removeprefix("task.")[-12:]
+    kind_of, _, name = of.partition(".")
+    about = name[-12:] if kind_of == "task" else name
     time = event.at.astimezone().strftime("%H:%M:%S.%f")[:-3] if event.at else " " * 12
     head = f"{event.seq:>8}  {time}  "
     room = max(screen.console.width - len(head) - 30, 20)
