@@ -8,7 +8,7 @@ from cca.config import NatsSettings
 
 async def test_every_task_of_the_raw_loop_is_answered(nats: NatsSettings) -> None:
     async with raw.RawLoop.open(nats, 16, {}) as loop:
-        done = await loop.run(100)
+        done = await loop.run(100, 32)
         assert done.per_s > 0
         assert done.cpu_s.keys() == {"worker", "submitter", "wall"}
         acknowledged, replied = await loop.trips(5)

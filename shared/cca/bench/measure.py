@@ -11,6 +11,7 @@ from cca.bench import commits, flow, http, processes, raw, verify
 from cca.bench.machine import fsync_p50_ms
 from cca.bench.own_stack import OwnStack, folder, own_stack
 from cca.bench.processes import child
+from cca.bench.raw import in_flight
 from cca.bench.results import Side, Sides
 from cca.bench.server import DURABILITIES, Durability
 from cca.bench.spread import percentile
@@ -148,8 +149,8 @@ class _OnStack:
         self._say(f"raw loop, {concurrency} in flight, {self._now}")
         server = {"nats": self._pids["nats"]}
         async with raw.RawLoop.open(self._stack.nats, concurrency, server) as loop:
-            await loop.run(warm_up(concurrency))
-            bare = await loop.run(tasks)
+            await loop.run(warm_up(concurrency), in_flight(concurrency))
+            bare = await loop.run(tasks, in_flight(concurrency))
         self._side.add(f"raw_end_to_end_per_s@{concurrency}", bare.per_s)
         self._side.cpu_s.setdefault(f"raw_end_to_end@{concurrency}", []).append(bare.cpu_s)
 
@@ -244,11 +245,6 @@ class _OnStack:
     def _quantiles(self, name: str, milliseconds: Sequence[float]) -> None:
         for percent in (50, 99):
             self._side.add(f"{name}_p{percent}_ms", percentile(milliseconds, percent))
-
-
-def in_flight(concurrency: int) -> int:
-    """Submitters at once: enough that the worker never waits for one."""
-    return max(64, 4 * concurrency)
 
 
 def warm_up(concurrency: int) -> int:

@@ -1,8 +1,8 @@
 """The same work on raw nats-py: publish (acknowledged), pull, acknowledge, reply; `python -m cca.bench.raw`.
 
-It is written as one writes it with nats-py alone, and in its favour: as many publishes in flight as the worker
-takes at once, which do not wait for the replies; fetches of that many; one decoded JSON body per message and no
-header to parse; a core reply per task; uvloop in both processes. It keeps no history and recovers nothing.
+It is written as one writes it with nats-py alone, and in its favour: as many tasks in flight as ours has, each
+awaited until its reply is there; fetches of as many as the worker takes at once; one decoded JSON body per message
+and no header to parse; a core reply per task; uvloop in both processes. It keeps no history and recovers nothing.
 This is the one place beside `cca.nats` that imports nats-py, because nats-py is what it measures.
 """
 
@@ -78,14 +78,11 @@ async def _work(access: NatsSettings, batch: int) -> None:
 class RawLoop:
     """The submitter's side of the raw loop, with a worker process that takes `concurrency` tasks at once."""
 
-    def __init__(self, nc: NatsClient, concurrency: int, pids: Mapping[str, int]) -> None:
-        self._nc, self._concurrency = nc, concurrency
+    def __init__(self, nc: NatsClient, pids: Mapping[str, int]) -> None:
+        self._nc = nc
         self._js = nc.jetstream()
         self._watch = Watch(pids)
         self._inbox = nc.new_inbox()
-        self._replies = 0
-        self._expected = 0
-        self._all_replied = asyncio.Event()
         self._waiting: dict[str, asyncio.Future[None]] = {}
 
     @classmethod
@@ -102,7 +99,7 @@ class RawLoop:
         try:
             arguments = ("worker", str(concurrency))
             async with child("cca.bench.raw", *arguments, env=environment(access)) as worker:
-                loop = cls(nc, concurrency, {**pids, "worker": worker, "submitter": os.getpid()})
+                loop = cls(nc, {**pids, "worker": worker, "submitter": os.getpid()})
                 await nc.subscribe(f"{loop._inbox}.*", cb=loop._on_reply)
                 yield loop
         finally:
@@ -111,35 +108,32 @@ class RawLoop:
             await nc.close()
 
     async def _on_reply(self, message: Msg) -> None:
-        self._replies += 1
-        if self._replies == self._expected:
-            self._all_replied.set()
         waiting = self._waiting.pop(message.subject, None)
         if waiting is not None:
             waiting.set_result(None)
 
-    async def run(self, tasks: int) -> Run:
-        """Publish `tasks` tasks, `concurrency` publishes in flight; timed until the last reply."""
-        self._replies, self._expected = 0, tasks
-        self._all_replied.clear()
+    async def run(self, tasks: int, in_flight: int) -> Run:
+        """Publish `tasks` tasks and await their replies, `in_flight` at a time; timed from first to last."""
         numbers = iter(range(tasks))
         encode = msgspec.json.Encoder().encode
+        create_future = asyncio.get_running_loop().create_future
 
         async def lane() -> None:
             for number in numbers:
-                await self._js.publish(SUBJECT, encode(Work(number, f"{self._inbox}.{number}")))
+                reply = f"{self._inbox}.{number}"
+                self._waiting[reply] = answer = create_future()
+                await self._js.publish(SUBJECT, encode(Work(number, reply)))
+                await answer
 
         self._watch.start()
         start = time.perf_counter()
-        await asyncio.gather(*(lane() for _ in range(self._concurrency)))
-        await asyncio.wait_for(self._all_replied.wait(), 120)
+        await asyncio.wait_for(asyncio.gather(*(lane() for _ in range(in_flight))), 120)
         per_s = tasks / (time.perf_counter() - start)
         return Run(per_s, self._watch.stop())
 
     async def trips(self, count: int) -> tuple[list[float], list[float]]:
         """One task at a time: milliseconds until the publish is acknowledged, and until the reply is there."""
         acknowledged, replied = [], []
-        self._expected = -1
         for number in range(count):
             reply = f"{self._inbox}.trip{number}"
             self._waiting[reply] = answer = asyncio.get_running_loop().create_future()
@@ -150,6 +144,11 @@ class RawLoop:
             await asyncio.wait_for(answer, 10)
             replied.append((time.perf_counter() - start) * 1e3)
         return acknowledged, replied
+
+
+def in_flight(concurrency: int) -> int:
+    """Submitters at once, in every end-to-end run: enough that the worker never waits for one."""
+    return max(64, 4 * concurrency)
 
 
 async def publish_rate(access: NatsSettings, messages: int, in_flight: int) -> float:
@@ -206,7 +205,7 @@ async def _alone(tasks: int, repetitions: int, concurrencies: tuple[int, ...]) -
             access = server.admin
             for concurrency in concurrencies:
                 async with RawLoop.open(access, concurrency, {"nats": server.pid}) as loop:
-                    runs = [await loop.run(tasks) for _ in range(repetitions)]
+                    runs = [await loop.run(tasks, in_flight(concurrency)) for _ in range(repetitions)]
                 rate = Spread.of(run.per_s for run in runs)
                 print(
                     f"{durability:8} {concurrency:4} in flight: {rate.median:7.0f} tasks/s "

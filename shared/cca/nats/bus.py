@@ -272,7 +272,7 @@ async def _open(settings: NatsSettings, name: str, echo: bool) -> Bus:
                 no_echo=not echo,
                 connect_timeout=5,
                 reconnect_time_wait=0.2,  # type: ignore[arg-type]  # it is only ever slept
-                max_reconnect_attempts=-1,
+                max_reconnect_attempts=1,
                 ping_interval=20,
                 max_outstanding_pings=2,
                 pending_size=PENDING_SIZE,
@@ -282,7 +282,7 @@ async def _open(settings: NatsSettings, name: str, echo: bool) -> Bus:
         )
         if not wire.is_connected:  # nats-py may return a client that is not (NATS.md, trap 2)
             raise NoServersError
-        wire.options["allow_reconnect"] = True
+        wire.options |= {"allow_reconnect": True, "max_reconnect_attempts": -1}
         await bus._start()
         await wire.flush(timeout=5)
     except (TimeoutError, NatsError, OSError) as error:

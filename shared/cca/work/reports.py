@@ -59,8 +59,8 @@ class Reports:
         self._failed: deque[tuple[Run, Misfortune]] = deque()
         self.size = 0
         """Bytes of results that wait."""
-        self.claims = Pump(next_claims, self._claim)
-        self._completing = Pump(self._take_done, self._complete)
+        self.claims = Pump(next_claims, self._claim, 1)
+        self._completing = Pump(self._take_done, self._complete, 1)
         self._failing = Pump(self._take_failed, self._fail)
 
     def complete(self, run: Run, what: Completion, size: int) -> None:
