@@ -24,9 +24,9 @@ from cca.contracts.task import (
 )
 from cca.errors import Refused
 from cca.message import Seq
-from cca.nats import log, streams, subjects
+from cca.nats import log, stored, streams, subjects
 from cca.nats.frames import rfc3339
-from cca_gateway import sse, stored
+from cca_gateway import sse
 from cca_gateway.call import Call
 from cca_gateway.gateway import Gateway
 from cca_gateway.sse import Frame

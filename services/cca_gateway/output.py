@@ -11,8 +11,8 @@ from msgspec import Meta, Struct
 
 from cca.errors import Refused
 from cca.message import Seq
-from cca.nats import log, streams, subjects
-from cca_gateway import sse, stored
+from cca.nats import log, stored, streams, subjects
+from cca_gateway import sse
 from cca_gateway.call import Call
 from cca_gateway.events import OVER, After
 from cca_gateway.gateway import Gateway

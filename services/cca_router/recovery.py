@@ -1,6 +1,5 @@
 """What a router does first: find the tasks that are open, and finish what a crash has cut short."""
 
-import json
 import logging
 from datetime import UTC, datetime
 
@@ -13,7 +12,7 @@ from cca.decider import At
 from cca.errors import Unknown, Unreadable
 from cca.ids import uuid7
 from cca.message import Meta, Seq, Stream
-from cca.nats import streams
+from cca.nats import stored, streams
 from cca.nats.bus import Bus
 from cca.nats.frames import recorded
 from cca.nats.log import JetStreamLog
@@ -68,12 +67,9 @@ async def _whole(log: JetStreamLog, task: str) -> Found | None:
 async def live_agents(bus: Bus) -> list[AgentJoined]:
     """The agents whose last event says that they are there: one request, the last message of each subject."""
     found: list[AgentJoined] = []
-    answers = await bus.request_many(
-        f"$JS.API.DIRECT.GET.{streams.EVENTS}", json.dumps({"multi_last": ["cca.events.agent.*"]}).encode()
-    )
-    for msg in answers:
+    for raw in await stored.last_of_each(bus, streams.EVENTS, "cca.events.agent.*"):
         try:
-            event = codec.decode(msg.headers.get("ce-type", ""), msg.data)
+            event = codec.decode(raw.headers.get("ce-type", ""), raw.body)
         except (Unknown, Unreadable) as error:
             logger.warning("an agent's event cannot be read: %s", error)
             continue
@@ -89,11 +85,9 @@ class Mark:
         self._bus, self._written = bus, Seq(0)
 
     async def read(self) -> Seq:
-        answers = await self._bus.request_many(
-            f"$JS.API.DIRECT.GET.KV_{streams.STATE}", json.dumps({"last_by_subj": _SUBJECT}).encode(), many=False
-        )
-        if answers and answers[0].data.isdigit():
-            self._written = Seq(int(answers[0].data))
+        noted = await stored.last(self._bus, f"KV_{streams.STATE}", _SUBJECT)
+        if noted is not None and noted.body.isdigit():
+            self._written = Seq(int(noted.body))
         return self._written
 
     async def write(self, desk: Desk, last: Seq) -> None:

@@ -27,6 +27,10 @@ OnMessage = Callable[[Msg], None]
 _CODES = {400: Unreadable, 503: Busy}
 
 
+class Nobody(Busy):
+    """Nobody listens on the subject that was asked."""
+
+
 class Subscribed:
     """A subscription; `unsubscribe()` ends it."""
 
@@ -91,7 +95,7 @@ class Bus:
             if msg is None:
                 answer.set_exception(Busy(f"the connection to NATS was lost while {subject} was asked"))
             elif msg.status == 503:
-                answer.set_exception(Busy(f"nobody answers on {subject}"))
+                answer.set_exception(Nobody(f"nobody answers on {subject}"))
             else:
                 answer.set_result(msg)
 
@@ -120,6 +124,8 @@ class Bus:
                 ended.set_exception(Busy(f"the connection to NATS was lost while {subject} was asked"))
             elif msg.status in (204, 404):  # the end; nothing there
                 ended.set_result(None)
+            elif msg.status == 503:
+                ended.set_exception(Nobody(f"nobody answers on {subject}"))
             elif msg.status:
                 ended.set_exception(Busy(f"{subject}: {msg.status} {msg.description}"))
             else:

@@ -1,6 +1,5 @@
 """The store of dead letters, on stream CCA_DEAD: put, list, get, redrive."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
@@ -11,13 +10,12 @@ from cca import dead
 from cca.contracts.task import RetryTask, TaskView
 from cca.dead import Entry, Letter, Outgoing
 from cca.errors import Busy, Refused
-from cca.nats import subjects
+from cca.message import Seq
+from cca.nats import stored, subjects
 from cca.nats.bus import Bus
+from cca.nats.stored import Raw
 from cca.nats.streams import DEAD
-from cca.nats.wire import Msg
 
-BATCH = 256
-BATCH_BYTES = 8 * 1024 * 1024
 TIMEOUT_S = 5.0
 
 
@@ -74,12 +72,13 @@ class DeadLetters:
     async def scan(self, after: int = 0, service: str | None = None) -> AsyncIterator[Entry]:
         """Every entry after a position, oldest first, each with the time at which it was last sent back."""
         marks: dict[int, datetime] = {}
-        async for msg in self._read(dead.MARKS, 0):
-            number = msg.headers.get(dead.REDRIVEN, "")
+        async for raw in stored.scan(self._bus, DEAD, dead.MARKS):
+            number = raw.headers.get(dead.REDRIVEN, "")
             if number.isdecimal():
-                marks[int(number)] = _stored(msg)
-        async for msg in self._read(subjects.dead(service) if service else dead.ENTRIES, after):
-            entry = _entry(msg)
+                marks[int(number)] = raw.time
+        subject = subjects.dead(service) if service else dead.ENTRIES
+        async for raw in stored.scan(self._bus, DEAD, subject, Seq(after)):
+            entry = _entry(raw)
             yield msgspec.structs.replace(entry, redriven=marks.get(entry.seq))
 
     async def get(self, seq: int) -> Entry:
@@ -106,15 +105,15 @@ class DeadLetters:
         return done
 
     async def _entry_and_count(self, seq: int) -> tuple[Entry, int]:
-        msg = await self._get({"seq": seq}) if seq > 0 else None
-        if msg is None or "redriven" in msg.headers.get("Nats-Subject", "").split(".")[3:]:
+        raw = await stored.at(self._bus, DEAD, seq) if seq > 0 else None
+        if raw is None or "redriven" in raw.subject.split(".")[3:]:
             raise Refused("not-found", f"there is no dead letter {seq}; `cca dead list` shows which there are")
-        entry = _entry(msg)
-        marked = await self._get({"last_by_subj": dead.mark_subject(entry.service, seq)})
+        entry = _entry(raw)
+        marked = await stored.last(self._bus, DEAD, dead.mark_subject(entry.service, seq))
         if marked is None:
             return entry, 0
-        count = int(marked.data) if marked.data.isdigit() else 1
-        return msgspec.structs.replace(entry, redriven=_stored(marked)), count
+        count = int(marked.body) if marked.body.isdigit() else 1
+        return msgspec.structs.replace(entry, redriven=marked.time), count
 
     async def _store(self, message: Outgoing) -> int:
         answer = await self._bus.request(message.subject, message.body, message.headers, TIMEOUT_S)
@@ -126,60 +125,9 @@ class DeadLetters:
             raise Busy(f"the server did not store a message on {message.subject}: {ack.error.description}")
         return ack.seq
 
-    async def _get(self, request: dict[str, object]) -> Msg | None:
-        msg = await self._bus.request_msg(_DIRECT, msgspec.json.encode(request), timeout=TIMEOUT_S)
-        if msg.status == 404:
-            return None
-        if msg.status:
-            raise Busy(f"the server cannot read {DEAD}: {msg.status} {msg.description}")
-        return msg
 
-    async def _read(self, subject: str, after: int) -> AsyncIterator[Msg]:
-        """Stored messages on a subject, in batches: one request, many answers, no consumer on the server."""
-        while True:
-            request = {"seq": after + 1, "next_by_subj": subject, "batch": BATCH, "max_bytes": BATCH_BYTES}
-            answers: asyncio.Queue[Msg | None] = asyncio.Queue()
-            reply = self._bus.expect(answers.put_nowait)
-            got = 0
-            try:
-                self._bus.publish(_DIRECT, msgspec.json.encode(request), reply=reply)
-                while (msg := await _next(answers)).status == 0:
-                    got += 1
-                    after = int(msg.headers["Nats-Sequence"])
-                    yield msg
-            finally:
-                self._bus.forget(reply)
-            if msg.status not in (204, 404):
-                raise Busy(f"the server cannot read {DEAD}: {msg.status} {msg.description}")
-            if got == 0 or msg.status == 404 or msg.headers.get("Nats-Num-Pending", "0") == "0":
-                return
-
-
-_DIRECT = f"$JS.API.DIRECT.GET.{DEAD}"
-
-
-async def _next(answers: "asyncio.Queue[Msg | None]") -> Msg:
-    try:
-        msg = await asyncio.wait_for(answers.get(), TIMEOUT_S)
-    except TimeoutError:
-        raise Busy(f"no answer from stream {DEAD} within {TIMEOUT_S:g} s") from None
-    if msg is None:
-        raise Busy("the connection to NATS was lost while the dead letters were read")
-    if msg.status == 503:
-        raise Busy(f"there is no stream {DEAD}: has a service been started on this server?")
-    return msg
-
-
-def _entry(msg: Msg) -> Entry:
-    headers = msg.headers
-    return dead.entry_of(int(headers["Nats-Sequence"]), headers["Nats-Subject"], headers, msg.data, _stored(msg))
-
-
-def _stored(msg: Msg) -> datetime:
-    # Go writes nanoseconds, and leaves trailing zeros out; datetime takes at most six digits.
-    stamp = msg.headers["Nats-Time-Stamp"].rstrip("Z")
-    whole, _, fraction = stamp.partition(".")
-    return datetime.fromisoformat(f"{whole}.{fraction[:6]:0<6}+00:00")
+def _entry(raw: Raw) -> Entry:
+    return dead.entry_of(raw.seq, raw.subject, raw.headers, raw.body, raw.time)
 
 
 def _now() -> datetime:

@@ -3,35 +3,18 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime
 from functools import partial
-
-from msgspec import Struct
 
 from cca.errors import Busy, Conflict
 from cca.message import Event, Meta, Recorded, Seq, Side, Stream
-from cca.nats import streams
+from cca.nats import stored, streams
 from cca.nats.appender import Appender
 from cca.nats.bus import Bus
 from cca.nats.frames import Group, group, recorded
-from cca.nats.wire import Msg
+from cca.nats.stored import Raw as Raw
 
-PAGE = 256
-"""Messages asked for in one direct get."""
 PATIENCE = 30.0
 """Seconds that an append whose answer was lost waits for the log to come back."""
-
-_OURS = frozenset(("Nats-Subject", "Nats-Sequence", "Nats-Time-Stamp", "Nats-Num-Pending", "Nats-Last-Sequence"))
-
-
-class Raw(Struct, frozen=True):
-    """A stored message as it is. `head` is its header block without what the server adds on the way out."""
-
-    seq: Seq
-    subject: str
-    headers: dict[str, str]
-    body: bytes
-    time: datetime
 
 
 class JetStreamLog:
@@ -91,13 +74,13 @@ class JetStreamLog:
                 if asyncio.get_running_loop().time() > deadline:
                     raise
                 await asyncio.sleep(0.1)
-        stored = [raw.headers.get("ce-id") for raw in found]
-        if stored[: len(ids)] == ids:
+        there = [raw.headers.get("ce-id") for raw in found]
+        if there[: len(ids)] == ids:
             return found[len(ids) - 1].seq
-        if stored == ids[: len(stored)]:
-            if isinstance(error, Conflict) and not stored:
+        if there == ids[: len(there)]:
+            if isinstance(error, Conflict) and not there:
                 raise error  # the server says that there is something that a read does not show yet
-            kept = set(ids[len(stored) :])
+            kept = set(ids[len(there) :])
             what.frames = [frame for frame in what.frames if not frame.is_event or frame.id in kept]
             what.after = found[-1].seq if found else what.after
             return None
@@ -110,18 +93,9 @@ class JetStreamLog:
         async for raw in self.scan(stream.subject, after):
             yield recorded(raw.subject, raw.seq, raw.headers, raw.body)
 
-    async def scan(self, subject: str, after: Seq = Seq(0)) -> AsyncIterator[Raw]:
-        """The stored messages of a subject or a wildcard after a position, oldest first. Raises `Busy`.
-
-        One request brings a page; no consumer is created (the server allows 1,000 of them).
-        """
-        while True:
-            page, more = await self._page(subject, after)
-            for raw in page:
-                yield raw
-            if not more or not page:
-                return
-            after = page[-1].seq
+    def scan(self, subject: str, after: Seq = Seq(0)) -> AsyncIterator[Raw]:
+        """The stored messages of a subject or a wildcard after a position, oldest first. Raises `Busy`."""
+        return stored.scan(self._bus, streams.EVENTS, subject, after)
 
     async def last_seq(self) -> Seq:
         """The last position of the whole log. Raises `Busy`."""
@@ -129,26 +103,3 @@ class JetStreamLog:
         if "state" not in answer:
             raise Busy(f"the log is not available: {answer.get('error', {}).get('description', 'no answer')}")
         return Seq(answer["state"]["last_seq"])
-
-    async def _page(self, subject: str, after: Seq) -> tuple[list[Raw], bool]:
-        request = {"seq": after + 1, "next_by_subj": subject, "batch": PAGE}
-        page = await self._bus.request_many(f"$JS.API.DIRECT.GET.{streams.EVENTS}", json.dumps(request).encode())
-        # Each says how many of its subject follow it in the stream.
-        return [_raw(msg) for msg in page], bool(page) and page[-1].headers.get("Nats-Num-Pending") != "0"
-
-
-def _raw(msg: Msg) -> Raw:
-    headers = msg.headers
-    return Raw(
-        Seq(int(headers["Nats-Sequence"])),
-        headers["Nats-Subject"],
-        {name: value for name, value in headers.items() if name not in _OURS},
-        msg.data,
-        _time(headers["Nats-Time-Stamp"]),
-    )
-
-
-def _time(text: str) -> datetime:
-    """The server's times have up to nine decimals; ours have six."""
-    whole, _, fraction = text.rstrip("Z").partition(".")
-    return datetime.fromisoformat(f"{whole}.{(fraction + '000000')[:6]}").replace(tzinfo=UTC)

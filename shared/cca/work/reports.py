@@ -28,6 +28,8 @@ logger = logging.getLogger("cca.worker")
 
 GROUP = 500
 """The most reports in one request: the log commits at most 1,000 messages at once."""
+IN_FLIGHT = 2
+"""Requests on their way: while one waits for a commit of the log, what came since can be in the next."""
 GROUP_BYTES = 256 * 1024
 """Results above this in sum leave in the next request, so that none exceeds what a message may hold."""
 LATER_S = 0.2
@@ -59,8 +61,8 @@ class Reports:
         self._failed: deque[tuple[Run, Misfortune]] = deque()
         self.size = 0
         """Bytes of results that wait."""
-        self.claims = Pump(next_claims, self._claim, 1)
-        self._completing = Pump(self._take_done, self._complete, 1)
+        self.claims = Pump(next_claims, self._claim, IN_FLIGHT)
+        self._completing = Pump(self._take_done, self._complete, IN_FLIGHT)
         self._failing = Pump(self._take_failed, self._fail)
 
     def complete(self, run: Run, what: Completion, size: int) -> None:
