@@ -13,7 +13,7 @@ from cca.contracts.task import PRIORITIES, DoTask, Failure
 from cca.nats.pull import Delivery, Pull
 from cca.work.backlog import Backlog, Run
 from cca.work.desk import Desk
-from cca.work.outcome import encode_result, failure_of
+from cca.work.outcome import encode_result, failure_of, stopped
 from cca.work.reports import Reports
 from cca.work.task import Task
 from cca.work.voice import Voice
@@ -178,7 +178,7 @@ class Engine:
         limit = asyncio.timeout(seconds) if seconds is not None else None
         try:
             if run.stop is not None:
-                failure = _stopped(run.stop)
+                failure = stopped(run.stop)
             elif limit is None:
                 result = encode_result(await self._handler(task), self._limit)
             else:
@@ -188,11 +188,11 @@ class Engine:
             raise
         except BaseException as error:  # a handler that calls sys.exit() must not end the worker
             if run.stop is not None:
-                failure = _stopped(run.stop)
+                failure = stopped(run.stop)
             elif limit is not None and limit.expired() and isinstance(error, TimeoutError):
                 failure = Failure("timeout", f"not finished within {seconds:g} s")
             elif isinstance(error, asyncio.CancelledError):
-                failure = _stopped("itself")
+                failure = stopped("itself")
             else:
                 failure = failure_of(error, self._secrets)
         run.ended, run.failure, run.seconds = True, failure, round(self._clock() - run.began, 6)
@@ -292,13 +292,3 @@ class Engine:
         for run in runs:
             run.delivery.nak()
         self.runs.clear()
-
-
-def _stopped(why: str) -> Failure:
-    match why:
-        case "shutdown":
-            return Failure("lost", "the worker was stopped before the attempt had ended")
-        case "itself":
-            return Failure("error", "the handler canceled itself")
-        case _:
-            return Failure("error", "canceled on request")

@@ -73,6 +73,17 @@ def failure_of(error: BaseException, secrets: Sequence[str] = ()) -> Failure:
     )
 
 
+def stopped(why: str) -> Failure:
+    """The failure of an attempt that was ended before its time: `shutdown`, `canceled`, or by `itself`."""
+    match why:
+        case "shutdown":
+            return Failure("lost", "the worker was stopped before the attempt had ended")
+        case "itself":
+            return Failure("error", "the handler canceled itself")
+        case _:
+            return Failure("error", "canceled on request")
+
+
 def _text_of(error: BaseException) -> str:
     try:
         return str(error)
