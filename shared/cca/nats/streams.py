@@ -14,10 +14,10 @@ from nats.js.api import (
 
 from cca.nats import subjects
 
-TASKS = "CCA_TASKS"
-EVENTS = "CCA_EVENTS"
-OUTPUT = "CCA_OUTPUT"
-DEAD = "CCA_DEAD"
+TASKS = subjects.TASKS_STREAM
+EVENTS = subjects.EVENTS_STREAM
+OUTPUT = subjects.OUTPUT_STREAM
+DEAD = subjects.DEAD_STREAM
 STATE = "CCA_STATE"
 """A bucket: what services note for their next start."""
 

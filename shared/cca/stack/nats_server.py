@@ -9,9 +9,12 @@ from pathlib import Path
 from msgspec import Struct
 
 from cca.keys import write_private
+from cca.nats.subjects import EVENTS_STREAM
 from cca.stack import binaries
 from cca.stack.program import Program
+from cca.stack.staging import Staging
 
+ACCOUNT = "CORE"
 MAX_PAYLOAD = 4 * 1024 * 1024
 _SYNC = {"always": "always", "interval": "2m"}
 
@@ -49,6 +52,11 @@ class NatsServer(Struct, frozen=True, kw_only=True):
     def monitor_url(self) -> str | None:
         return f"http://127.0.0.1:{self.monitor_port}" if self.monitor_port else None
 
+    @property
+    def staging(self) -> Staging:
+        """Where the batches of the log are prepared."""
+        return Staging(self.directory / "jetstream" / ACCOUNT / "streams" / EVENTS_STREAM)
+
     def prepare(self) -> Program:
         """Write the configuration, readable by its owner alone, and say how to start the server with it."""
         binary = binaries.nats_server()
@@ -78,7 +86,7 @@ class NatsServer(Struct, frozen=True, kw_only=True):
             f"  sync_interval: {_SYNC[self.durability]}\n"
             f"}}\n"
             # Streams live in an account of their own, so that roles can get accounts beside it.
-            f"accounts {{\n  CORE {{\n    jetstream: enabled\n    users: [\n{users}\n    ]\n  }}\n}}\n"
+            f"accounts {{\n  {ACCOUNT} {{\n    jetstream: enabled\n    users: [\n{users}\n    ]\n  }}\n}}\n"
         )
 
     def answers(self) -> bool:

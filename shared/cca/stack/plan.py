@@ -99,8 +99,11 @@ class Plan(Struct, frozen=True, kw_only=True):
                 "CCA_NATS_PASSWORD_FILE": str(self.credentials.file("service_password")),
             }
             ours += ["CCA_NATS_", "CCA_API_KEY"]
-            if self.nats.durability == "interval" and "CCA_LOG_BATCH_FROM" not in self.environ:
-                told["CCA_LOG_BATCH_FROM"] = "0"  # a batch costs three syncs, a single publish costs none (ADR 0003)
+            if "CCA_LOG_BATCH_FROM" not in self.environ:
+                if self.nats.durability == "interval":
+                    told["CCA_LOG_BATCH_FROM"] = "0"  # a single publish costs no sync at all (ADR 0003)
+                elif self.nats.staging.possible():
+                    told["CCA_LOG_BATCH_FROM"] = "3"  # a batch costs one sync, as a single publish does (ADR 0013)
         if self.postgres:
             told |= {
                 "CCA_POSTGRES_URL": self.postgres.url,

@@ -18,10 +18,12 @@ from cca.stack.layout import Layout, State
 from cca.stack.plan import Plan, Wish
 from cca.stack.program import Mark, age_s, mark
 from cca.stack.services import SERVICES, ServiceProcess
+from cca.stack.staging import Staging
 
 logger = logging.getLogger("cca.stack")
 
 READY_WITHIN_S = 120.0
+LOOK_SOON_S, LOOK_AGAIN_S = 0.02, 1.0
 _ORPHAN_PATIENCE_S = 10.0
 
 
@@ -33,6 +35,7 @@ class Stack:
         self.ready_s: float | None = None
         self.context: str | None = None
         self._me = mark(os.getpid())
+        self._staging: asyncio.Task[None] | None = None
         layout = plan.layout
         self.servers: list[Component] = []
         self.services: list[Component] = []
@@ -111,6 +114,8 @@ class Stack:
                 if self.plan.postgres is None:
                     await _try_postgres(self.plan.settings.postgres)
                 await self._start(self.servers)
+                if self.plan.nats is not None and self.plan.nats.staging.possible():
+                    self._staging = asyncio.create_task(_keep_linked(self.plan.nats.staging))
                 await self._start(self.services)
         except TimeoutError:
             late = next(component for component in self.parts if not component.is_ready.is_set())
@@ -146,9 +151,18 @@ class Stack:
         for component in reversed(self.services):
             await component.stop()
         await asyncio.gather(*(component.stop() for component in self.servers))
+        if self._staging is not None and self.plan.nats is not None:
+            self._staging.cancel()
+            self.plan.nats.staging.remove()
         postgres, layout = self.plan.postgres, self.plan.layout
         if postgres is not None and layout.directory not in postgres.socket_directory.parents:
             shutil.rmtree(postgres.socket_directory, ignore_errors=True)
+
+
+async def _keep_linked(staging: Staging) -> None:
+    """The stream is made by the first service, and the server takes the link away at each of its starts."""
+    while True:
+        await asyncio.sleep(LOOK_AGAIN_S if staging.link() else LOOK_SOON_S)
 
 
 async def _answers_elsewhere(settings: NatsSettings, service: str) -> bool:
