@@ -24,7 +24,7 @@ from cca.contracts.task import (
 )
 from cca.errors import Refused
 from cca.message import Seq
-from cca.nats import log, stored, streams, subjects
+from cca.nats import log, names, stored, subjects
 from cca.nats.frames import rfc3339
 from cca_gateway import sse
 from cca_gateway.call import Call
@@ -158,7 +158,7 @@ async def of_task(gateway: Gateway, call: Call) -> web.StreamResponse:
     if call.prefers_stream():
         return await _follow_task(gateway, call, subject)
     page = await _page(gateway, subject, call.query)
-    if not page.items and await stored.last(gateway.bus, streams.EVENTS, subject) is None:
+    if not page.items and await stored.last(gateway.bus, names.EVENTS, subject) is None:
         raise Refused("not-found", f"there is no task {call.task}")
     return call.answer(_encode(page))
 
@@ -200,7 +200,7 @@ async def _follow_task(gateway: Gateway, call: Call, subject: str) -> web.Stream
 
     with gateway.open_stream():
         async with gateway.wakes.on(subjects.live("task", call.task)) as sleeper:
-            last = await stored.last(gateway.bus, streams.EVENTS, subject)
+            last = await stored.last(gateway.bus, names.EVENTS, subject)
             if last is None:
                 raise Refused("not-found", f"there is no task {call.task}")
             after = Seq(min(call.query.after if resumed is None else resumed, last.seq))

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 
 from cca.errors import Refused
 from cca.message import Seq
-from cca.nats import log, stored, streams, subjects
+from cca.nats import log, names, stored, subjects
 from cca_gateway import sse
 from cca_gateway.call import Call
 from cca_gateway.events import OVER, After
@@ -52,7 +52,7 @@ async def of_task(gateway: Gateway, call: Call) -> web.StreamResponse:
         return await _follow(gateway, call, subject)
     parts: list[bytes] = []
     size, position, more = 0, Seq(call.query.after), False
-    async for raw in stored.scan(gateway.bus, streams.OUTPUT, subject, position):
+    async for raw in stored.scan(gateway.bus, names.OUTPUT, subject, position):
         if size >= LIMIT:
             more = True
             break
@@ -75,13 +75,13 @@ async def _follow(gateway: Gateway, call: Call, subject: str) -> web.StreamRespo
         nonlocal over
         # Looked at before the output: what a task printed is stored before its end is.
         over = _is_over(await _last_event(gateway, call.task))
-        async for raw in stored.scan(gateway.bus, streams.OUTPUT, subject, after):
+        async for raw in stored.scan(gateway.bus, names.OUTPUT, subject, after):
             yield Frame(raw.seq, _frame(raw, decoders) if _wanted(call.query, raw) else b"")
 
     with gateway.open_stream():
         async with gateway.wakes.on(subject, subjects.live("task", call.task)) as sleeper:
             ended = await _last_event(gateway, call.task)
-            last = await stored.last(gateway.bus, streams.OUTPUT, subject)
+            last = await stored.last(gateway.bus, names.OUTPUT, subject)
             newest = last.seq if last else Seq(0)
             after = Seq(min(call.query.after if resumed is None else resumed, newest))
             if resumed is not None and after == newest and _is_over(ended):
@@ -90,7 +90,7 @@ async def _follow(gateway: Gateway, call: Call, subject: str) -> web.StreamRespo
 
 
 async def _last_event(gateway: Gateway, task: str) -> log.Raw:
-    last = await stored.last(gateway.bus, streams.EVENTS, subjects.events("task", task))
+    last = await stored.last(gateway.bus, names.EVENTS, subjects.events("task", task))
     if last is None:
         raise Refused("not-found", f"there is no task {task}")
     return last

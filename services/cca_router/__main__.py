@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 from cca.config import Settings
 from cca.contracts.agent import Agents, ListAgents
 from cca.contracts.task import CancelTask, GetTask, RetryTask, RunTask, SubmitTask, TaskAccepted, TaskView
-from cca.nats import streams, subjects
+from cca.nats import names, streams, subjects
 from cca.nats.bus import Bus
 from cca.nats.micro import Service
 from cca.nats.pull import Pull
@@ -34,8 +34,8 @@ async def start(settings: Settings, service: Service, bus: Bus, stack: AsyncExit
         await bus.subscribe(subjects.report("*", "*", "heartbeat"), router.on_heartbeat),
     ]
     pulls = [
-        await Pull.start(bus, streams.TASKS, streams.INTAKE_CONSUMER.durable_name or "", router.on_intake),
-        await Pull.start(bus, streams.EVENTS, streams.DUE_CONSUMER.durable_name or "", router.on_due),
+        await Pull.start(bus, names.TASKS, streams.INTAKE_CONSUMER.durable_name or "", router.on_intake),
+        await Pull.start(bus, names.EVENTS, streams.DUE_CONSUMER.durable_name or "", router.on_due),
     ]
     for listening in heard:
         stack.push_async_callback(listening.unsubscribe)

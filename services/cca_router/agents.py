@@ -10,7 +10,7 @@ from cca.contracts.task import PRIORITIES
 from cca.decider import At, Decision, load, transact
 from cca.ids import uuid7
 from cca.message import Meta, Stream
-from cca.nats import setup, streams
+from cca.nats import names, setup, streams
 from cca.nats.bus import Bus
 from cca.nats.log import JetStreamLog
 from cca_router import roster
@@ -50,7 +50,7 @@ class AgentDesk:
         lane = command.lane
         if (role, lane) not in self._lanes:
             for priority in PRIORITIES:
-                await setup.ensure_consumer(self._bus, streams.EVENTS, streams.work_consumer(role, lane, priority))
+                await setup.ensure_consumer(self._bus, names.EVENTS, streams.work_consumer(role, lane, priority))
             self._lanes.add((role, lane))
         before = self._roster.session(name)
         agent = await self._change(name, lambda agent: roster.join(command, name, role, agent), meta)
@@ -60,7 +60,7 @@ class AgentDesk:
             self._roster.apply(agent.there, self._clock())
             self._roster.heard(name, None, self._clock())
         self._came(role)
-        return Welcome(streams.EVENTS, roster.consumers(role, lane), streams.ACK_WAIT.total_seconds(), HEARTBEAT_S)
+        return Welcome(names.EVENTS, roster.consumers(role, lane), streams.ACK_WAIT.total_seconds(), HEARTBEAT_S)
 
     async def leave(self, command: Leave, name: str, meta: Meta) -> None:
         """An agent says goodbye."""

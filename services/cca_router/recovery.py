@@ -12,7 +12,7 @@ from cca.decider import At
 from cca.errors import Unknown, Unreadable
 from cca.ids import uuid7
 from cca.message import Meta, Seq, Stream
-from cca.nats import stored, streams
+from cca.nats import names, stored
 from cca.nats.bus import Bus
 from cca.nats.frames import recorded
 from cca.nats.log import JetStreamLog
@@ -67,7 +67,7 @@ async def _whole(log: JetStreamLog, task: str) -> Found | None:
 async def live_agents(bus: Bus) -> list[AgentJoined]:
     """The agents whose last event says that they are there: one request, the last message of each subject."""
     found: list[AgentJoined] = []
-    for raw in await stored.last_of_each(bus, streams.EVENTS, "cca.events.agent.*"):
+    for raw in await stored.last_of_each(bus, names.EVENTS, "cca.events.agent.*"):
         try:
             event = codec.decode(raw.headers.get("ce-type", ""), raw.body)
         except (Unknown, Unreadable) as error:
@@ -85,7 +85,7 @@ class Mark:
         self._bus, self._written = bus, Seq(0)
 
     async def read(self) -> Seq:
-        noted = await stored.last(self._bus, f"KV_{streams.STATE}", _SUBJECT)
+        noted = await stored.last(self._bus, f"KV_{names.STATE}", _SUBJECT)
         if noted is not None and noted.body.isdigit():
             self._written = Seq(int(noted.body))
         return self._written
@@ -99,7 +99,7 @@ class Mark:
             self._written = mark
 
 
-_SUBJECT = f"$KV.{streams.STATE}.router.low"
+_SUBJECT = f"$KV.{names.STATE}.router.low"
 
 
 def of_now(trace: str | None = None) -> Meta:

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from cca.errors import Refused
 from cca.nats import subjects
-from cca.nats.streams import EVENTS
+from cca.nats.names import EVENTS
 
 REASON = "Cca-Dead-Reason"
 STREAM = "Cca-Dead-Stream"

@@ -11,7 +11,7 @@ from cca.contracts.task import TaskHeld
 from cca.errors import Conflict
 from cca.ids import uuid7
 from cca.message import Meta, Seq, Side, Stream
-from cca.nats import setup, streams
+from cca.nats import names, setup
 from cca.nats.bus import Bus, connect
 from cca.nats.log import JetStreamLog, Raw
 from cca.nats.pull import Delivery, Pull
@@ -129,7 +129,7 @@ async def test_a_timer_fires_once_on_its_target(bus: Bus) -> None:
     timer = Side(f"cca.timer.task.{stream.key}.retry", b'{"x":1}', "cca.task.due.v1", "t1", due, target)
     await log.append(stream, held(stream, "a"), after=Seq(0), cause=cause(), sides=[timer])
     fired: asyncio.Queue[Delivery] = asyncio.Queue()
-    pull = await Pull.start(bus, streams.EVENTS, "router_due", fired.put_nowait)
+    pull = await Pull.start(bus, names.EVENTS, "router_due", fired.put_nowait)
     delivery = await asyncio.wait_for(fired.get(), 10)
     assert (delivery.subject, delivery.body) == (target, b'{"x":1}')
     assert datetime.now(UTC) >= due

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from cca.message import Event
-from cca.nats import follow, streams
+from cca.nats import follow, names
 from cca.nats.bus import Bus
 from cca.nats.follow import Doubt, Follower, behind, entry
 from cca.nats.pull import Delivery
@@ -75,9 +75,9 @@ async def test_a_consumer_that_is_gone_raises_doubt(bus: Bus, monkeypatch: pytes
     monkeypatch.setattr(follow, "IDLE", 0.05)
     follower = await Follower.start(bus, "test", 0)
     js = bus.nc.jetstream()
-    for info in await js.consumers_info(streams.EVENTS):
+    for info in await js.consumers_info(names.EVENTS):
         if info.name.startswith("test_"):
-            await js.delete_consumer(streams.EVENTS, info.name)
+            await js.delete_consumer(names.EVENTS, info.name)
     with pytest.raises(Doubt, match="forgotten"):
         await taken(follower, 1)
     await follower.stop()

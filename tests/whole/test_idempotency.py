@@ -12,7 +12,7 @@ from cca.config import PostgresSettings
 from cca.contracts.task import SubmitTask, TaskAccepted, TaskSubmitted
 from cca.errors import Refused
 from cca.ids import uuid7
-from cca.nats import streams, subjects
+from cca.nats import names, subjects
 from cca.nats.bus import connect
 from cca.testing.servers import NatsServer
 
@@ -77,7 +77,7 @@ async def test_a_key_is_its_requesters_own_and_outlives_the_window_for_duplicate
     async with connect(fleet.admin, "user") as bus:
         # The server itself forgets message ids after this window: shortened, so that the test need not wait.
         js = bus.nc.jetstream()
-        for name in (streams.TASKS, streams.EVENTS):
+        for name in (names.TASKS, names.EVENTS):
             config = (await js.stream_info(name)).config
             config.duplicate_window = 0.2
             await js.update_stream(config)
@@ -101,5 +101,5 @@ async def test_a_key_is_its_requesters_own_and_outlives_the_window_for_duplicate
 
 async def intake_left(fleet: Fleet) -> int:
     async with connect(fleet.admin, "user") as bus:
-        info = await bus.nc.jetstream().stream_info(streams.TASKS)
+        info = await bus.nc.jetstream().stream_info(names.TASKS)
         return int(info.state.messages)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from cca.errors import CcaError
 from cca.message import Seq
-from cca.nats import streams
+from cca.nats import names
 from cca.nats.bus import Bus
 from cca.nats.log import JetStreamLog
 from cca.postgres.pool import Pool
@@ -44,7 +44,7 @@ async def check_log(log: JetStreamLog, after: Seq, tasks: int) -> None:
 async def end_of_events(bus: Bus) -> Seq:
     """The position of the last event in the log: how far the tables can get."""
     request = b'{"last_by_subj":"cca.events.>"}'
-    found = await bus.request_msg(f"$JS.API.DIRECT.GET.{streams.EVENTS}", request)
+    found = await bus.request_msg(f"$JS.API.DIRECT.GET.{names.EVENTS}", request)
     return Seq(int(found.headers.get("Nats-Sequence", "0")))
 
 

@@ -154,9 +154,9 @@ class Heard(Reply, frozen=True, tag="cca.report.heard.v1"):
 class Verdict(Struct, frozen=True, omit_defaults=True):
     """What became of one claim.
 
-    `go`: run it, as attempt number `attempt`. Otherwise `why`: `over` (the task has ended), `obsolete` (routed
-    again since), `taken` (another worker runs it): acknowledge the message and forget it; `later`: leave the
-    message to be delivered again.
+    `go`: run it, as attempt number `attempt`. Otherwise `why`: `over` (the task has ended) or `obsolete` (routed
+    again since): acknowledge the message and forget it; `taken` (another worker runs it): forget it without a
+    word, since an acknowledgement would end the other's lease; `later`: leave it to be delivered again.
     """
 
     task: str
@@ -174,8 +174,8 @@ class Claimed(Reply, frozen=True, tag="cca.report.claimed.v1"):
 class Receipt(Struct, frozen=True, omit_defaults=True):
     """What became of one report: `ok`, or refused because the attempt is not, or no longer, the worker's.
 
-    A refused report changes nothing; the worker stops that run and acknowledges its message. `why` is `stale`,
-    `over`, `unknown` or `later` (say it again).
+    A refused report changes nothing, and the worker stops that run. `why` is `over` (acknowledge the message),
+    `stale` or `unknown` (forget it: the message is another's by now) or `later` (say it again).
     """
 
     task: str

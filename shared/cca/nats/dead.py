@@ -13,8 +13,8 @@ from cca.errors import Busy, Refused
 from cca.message import Seq
 from cca.nats import stored, subjects
 from cca.nats.bus import Bus
+from cca.nats.names import DEAD
 from cca.nats.stored import Raw
-from cca.nats.streams import DEAD
 
 TIMEOUT_S = 5.0
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from cca.errors import Busy, CcaError
 from cca.ids import uuid7
-from cca.nats import streams, subjects
+from cca.nats import names, subjects
 from cca.nats.bus import Bus
 from cca.nats.pull import Delivery, Pull
 from cca.projection import Entry
@@ -60,7 +60,7 @@ class Follower:
         self = cls(bus, f"{name}_{uuid7().replace('-', '')[-16:]}", after)
         self.pending = await _consumer(bus, self._name, after, subject)
         bus.reconnected.append(self._on_reconnect)
-        self._pull = await Pull.start(bus, streams.EVENTS, self._name, self._on_delivery, ORDER)
+        self._pull = await Pull.start(bus, names.EVENTS, self._name, self._on_delivery, ORDER)
         return self
 
     async def stop(self) -> None:
@@ -117,7 +117,7 @@ class Follower:
             return
         before = self._consumer_seq
         try:
-            info = await _api(self._bus, f"CONSUMER.INFO.{streams.EVENTS}.{self._name}", timeout=5)
+            info = await _api(self._bus, f"CONSUMER.INFO.{names.EVENTS}.{self._name}", timeout=5)
         except _Gone:
             self._raise("the server has forgotten our consumer")
             return
@@ -173,14 +173,14 @@ async def behind(bus: Bus, after: int, subject: str = subjects.EVENTS_ALL) -> in
 
 async def last_position(bus: Bus) -> int:
     """The position of the last message of the log, whatever it is. Raises `Busy`."""
-    info = await _api(bus, f"STREAM.INFO.{streams.EVENTS}")
+    info = await _api(bus, f"STREAM.INFO.{names.EVENTS}")
     return int(info["state"]["last_seq"])
 
 
 async def id_at(bus: Bus, seq: int) -> str | None:
     """The `ce-id` of the message at a position; None without one, or without a message. Raises `Busy`."""
     request = json.dumps({"seq": seq}).encode()
-    message = await bus.request_msg(f"$JS.API.DIRECT.GET.{streams.EVENTS}", request, timeout=10)
+    message = await bus.request_msg(f"$JS.API.DIRECT.GET.{names.EVENTS}", request, timeout=10)
     return None if message.status == 404 else _value(message.raw or b"", b"\r\nce-id:")
 
 
@@ -197,14 +197,14 @@ async def _consumer(bus: Bus, name: str, after: int, subject: str) -> int:
         "mem_storage": True,
         "num_replicas": 1,
     }
-    request = {"stream_name": streams.EVENTS, "config": config, "action": "create"}
-    info = await _api(bus, f"CONSUMER.CREATE.{streams.EVENTS}.{name}.{subject}", request)
+    request = {"stream_name": names.EVENTS, "config": config, "action": "create"}
+    info = await _api(bus, f"CONSUMER.CREATE.{names.EVENTS}.{name}.{subject}", request)
     return int(info["num_pending"])
 
 
 async def _forget(bus: Bus, name: str) -> None:
     with suppress(Busy, _Gone):  # the server removes it by itself
-        await _api(bus, f"CONSUMER.DELETE.{streams.EVENTS}.{name}", timeout=2)
+        await _api(bus, f"CONSUMER.DELETE.{names.EVENTS}.{name}", timeout=2)
 
 
 async def _api(bus: Bus, subject: str, request: dict[str, Any] | None = None, timeout: float = 10) -> Any:

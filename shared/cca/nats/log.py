@@ -7,7 +7,7 @@ from functools import partial
 
 from cca.errors import Busy, Conflict
 from cca.message import Event, Meta, Recorded, Seq, Side, Stream
-from cca.nats import stored, streams
+from cca.nats import names, stored
 from cca.nats.appender import Appender
 from cca.nats.bus import Bus
 from cca.nats.frames import Group, group, recorded
@@ -95,11 +95,11 @@ class JetStreamLog:
 
     def scan(self, subject: str, after: Seq = Seq(0)) -> AsyncIterator[Raw]:
         """The stored messages of a subject or a wildcard after a position, oldest first. Raises `Busy`."""
-        return stored.scan(self._bus, streams.EVENTS, subject, after)
+        return stored.scan(self._bus, names.EVENTS, subject, after)
 
     async def last_seq(self) -> Seq:
         """The last position of the whole log. Raises `Busy`."""
-        answer = json.loads(await self._bus.request(f"$JS.API.STREAM.INFO.{streams.EVENTS}", b""))
+        answer = json.loads(await self._bus.request(f"$JS.API.STREAM.INFO.{names.EVENTS}", b""))
         if "state" not in answer:
             raise Busy(f"the log is not available: {answer.get('error', {}).get('description', 'no answer')}")
         return Seq(answer["state"]["last_seq"])

@@ -11,7 +11,7 @@ from nats.js.api import ConsumerConfig, StreamConfig
 from nats.js.errors import APIError, NotFoundError
 
 from cca.errors import Busy, Misconfigured
-from cca.nats import streams
+from cca.nats import names, streams
 from cca.nats.bus import Bus
 
 logger = logging.getLogger("cca.nats")
@@ -27,8 +27,8 @@ async def ensure(bus: Bus, replicas: int = 1) -> None:
         try:
             for stream in streams.declared(replicas):
                 await _ensure_stream(js, stream)
-            await ensure_consumer(bus, streams.TASKS, streams.INTAKE_CONSUMER)
-            await ensure_consumer(bus, streams.EVENTS, streams.DUE_CONSUMER)
+            await ensure_consumer(bus, names.TASKS, streams.INTAKE_CONSUMER)
+            await ensure_consumer(bus, names.EVENTS, streams.DUE_CONSUMER)
             return
         except (TimeoutError, NatsError, OSError, Busy) as error:
             # JetStream may still be recovering its store.

@@ -13,13 +13,7 @@ from nats.js.api import (
 )
 
 from cca.nats import subjects
-
-TASKS = subjects.TASKS_STREAM
-EVENTS = subjects.EVENTS_STREAM
-OUTPUT = subjects.OUTPUT_STREAM
-DEAD = subjects.DEAD_STREAM
-STATE = "CCA_STATE"
-"""A bucket: what services note for their next start."""
+from cca.nats.names import DEAD, EVENTS, OUTPUT, STATE, TASKS
 
 ACK_WAIT = timedelta(seconds=3)
 """The lease of a worker: it says "in progress" three times as often. A dead worker's tasks move on after it."""

@@ -1,9 +1,4 @@
-"""Every subject string, and the names of the streams that keep them."""
-
-TASKS_STREAM = "CCA_TASKS"
-EVENTS_STREAM = "CCA_EVENTS"
-OUTPUT_STREAM = "CCA_OUTPUT"
-DEAD_STREAM = "CCA_DEAD"
+"""Every subject string."""
 
 TASKS = "cca.tasks.{role}"
 EVENTS_ALL = "cca.events.>"

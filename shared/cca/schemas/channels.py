@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from cca.contracts import agent, task
 from cca.message import Command, Event, Message, Reply
-from cca.nats import streams, subjects
+from cca.nats import names, subjects
 
 Kind = Literal["stream", "core", "request"]
 
@@ -122,7 +122,7 @@ CHANNELS: tuple[Channel, ...] = (
         messages=(task.SubmitTask,),
         senders=(CLIENT,),
         receivers=(ROUTER,),
-        stream=streams.TASKS,
+        stream=names.TASKS,
         text=True,
     ),
     Channel(
@@ -134,7 +134,7 @@ CHANNELS: tuple[Channel, ...] = (
         messages=TASK_EVENTS,
         senders=(ROUTER,),
         receivers=(ROUTER, PROJECTOR, GATEWAY, CLIENT),
-        stream=streams.EVENTS,
+        stream=names.EVENTS,
     ),
     Channel(
         name="agent-events",
@@ -144,7 +144,7 @@ CHANNELS: tuple[Channel, ...] = (
         messages=AGENT_EVENTS,
         senders=(ROUTER,),
         receivers=(ROUTER, PROJECTOR, GATEWAY, CLIENT),
-        stream=streams.EVENTS,
+        stream=names.EVENTS,
     ),
     Channel(
         name="task-live",
@@ -172,7 +172,7 @@ CHANNELS: tuple[Channel, ...] = (
         messages=(task.DoTask,),
         senders=(ROUTER,),
         receivers=(WORKER,),
-        stream=streams.EVENTS,
+        stream=names.EVENTS,
     ),
     Channel(
         name="timer",
@@ -182,7 +182,7 @@ CHANNELS: tuple[Channel, ...] = (
         messages=(task.Due,),
         senders=(ROUTER,),
         receivers=(SERVER,),
-        stream=streams.EVENTS,
+        stream=names.EVENTS,
     ),
     Channel(
         name="due",
@@ -192,7 +192,7 @@ CHANNELS: tuple[Channel, ...] = (
         messages=(task.Due,),
         senders=(SERVER,),
         receivers=(ROUTER,),
-        stream=streams.EVENTS,
+        stream=names.EVENTS,
     ),
     _rpc("tasks-submit", subjects.RPC_SUBMIT, task.SubmitTask, task.TaskAccepted, "Submit a task and know it durable."),
     _rpc("tasks-run", subjects.RPC_RUN, task.RunTask, task.TaskView, "Submit a task and wait for its outcome."),
@@ -214,7 +214,7 @@ CHANNELS: tuple[Channel, ...] = (
         description="What a running task prints, as bytes; headers say by which attempt and on which stream.",
         senders=(WORKER,),
         receivers=(GATEWAY, CLIENT),
-        stream=streams.OUTPUT,
+        stream=names.OUTPUT,
     ),
     _control("control-all", subjects.control(), "Said to every agent.", CLIENT),
     _control("control-role", subjects.control("{role}"), "Said to every agent of a role.", CLIENT),
@@ -227,7 +227,7 @@ CHANNELS: tuple[Channel, ...] = (
         "origin in headers.",
         senders=(ANY_SERVICE,),
         receivers=(CLIENT,),
-        stream=streams.DEAD,
+        stream=names.DEAD,
     ),
     Channel(
         name="dead-letters-redriven",
@@ -236,6 +236,6 @@ CHANNELS: tuple[Channel, ...] = (
         description="A note that a dead letter was sent back; the body is how often so far.",
         senders=(CLIENT,),
         receivers=(CLIENT,),
-        stream=streams.DEAD,
+        stream=names.DEAD,
     ),
 )

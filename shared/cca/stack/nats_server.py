@@ -9,7 +9,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from cca.keys import write_private
-from cca.nats.subjects import EVENTS_STREAM
+from cca.nats.names import EVENTS
 from cca.stack import binaries
 from cca.stack.program import Program
 from cca.stack.staging import Staging
@@ -55,7 +55,7 @@ class NatsServer(Struct, frozen=True, kw_only=True):
     @property
     def staging(self) -> Staging:
         """Where the batches of the log are prepared."""
-        return Staging(self.directory / "jetstream" / ACCOUNT / "streams" / EVENTS_STREAM)
+        return Staging(self.directory / "jetstream" / ACCOUNT / "streams" / EVENTS)
 
     def prepare(self) -> Program:
         """Write the configuration, readable by its owner alone, and say how to start the server with it."""

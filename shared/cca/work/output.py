@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable
 
 from cca.errors import CcaError
-from cca.nats import streams, subjects
+from cca.nats import names, subjects
 from cca.nats.bus import Bus
 from cca.work.pump import Backoff
 from cca.work.task import DONE
@@ -146,7 +146,7 @@ async def read_output(bus: Bus, task: str, after: int = 0) -> AsyncIterator[Chun
     """The stored output of a task after a position, oldest first. Raises `Busy`."""
     while True:
         request = {"seq": after + 1, "next_by_subj": subjects.output(task), "batch": PAGE}
-        page = await bus.request_many(f"$JS.API.DIRECT.GET.{streams.OUTPUT}", json.dumps(request).encode())
+        page = await bus.request_many(f"$JS.API.DIRECT.GET.{names.OUTPUT}", json.dumps(request).encode())
         for msg in page:
             after, attempt = int(msg.headers["Nats-Sequence"]), msg.headers.get("Cca-Attempt", "")
             stream = msg.headers.get("Cca-Stream", "stdout")
