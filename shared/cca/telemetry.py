@@ -14,7 +14,8 @@ def trace_of(text: str | None) -> str:
     """The trace context that a message came with, or a new one that nobody samples."""
     if text is not None and _TRACEPARENT.match(text):
         return text
-    return f"00-{os.urandom(16).hex()}-{os.urandom(8).hex()}-00"
+    random = os.urandom(24).hex()
+    return f"00-{random[:32]}-{random[32:]}-00"
 
 
 class Json(logging.Formatter):

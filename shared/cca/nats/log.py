@@ -46,15 +46,14 @@ class JetStreamLog:
         done = self.appender.append(what)
         if self._announce:
             bodies = [frame.body for frame in what.frames if frame.is_event]
-            done.add_done_callback(partial(self._tell, f"cca.live.{stream.category}.{stream.key}", bodies))
+            done.add_done_callback(partial(self._tell, f"cca.live.{stream.category}.{stream.key}".encode(), bodies))
         return done
 
-    def _tell(self, subject: str, bodies: list[bytes], done: asyncio.Future[Seq]) -> None:
+    def _tell(self, subject: bytes, bodies: list[bytes], done: asyncio.Future[Seq]) -> None:
         if done.cancelled() or done.exception() is not None:
             return
         try:
-            for body in bodies:
-                self._bus.publish(subject, body)
+            self._bus.nc.write_frames(b"".join(b"PUB %b %d\r\n%b\r\n" % (subject, len(body), body) for body in bodies))
         except Busy:
             pass  # an announcement is a courtesy; who waits for long reads the log
 
