@@ -79,6 +79,15 @@ class Screen:
         return Group(table, rate, *ticks)
 
 
+LOOK_FURTHER = (
+    'eval "$(cca env --dir .cca-demo)"',
+    "cca task list --role security          # and: cca task show ID",
+    'curl -H "Authorization: Bearer $CCA_API_KEY" "$CCA_HTTP_URL/api/v1/tasks?role=security"',
+    "nats --context \"$NATS_CONTEXT\" sub 'cca.>'",
+)
+"""The commands of a stack that is there; with `--keep` they are printed with its own directory and ids."""
+
+
 def _style(important: bool) -> str:
     return "yellow" if important else "dim"
 
@@ -111,7 +120,9 @@ def outcome(output: Output, found: Summary) -> None:
         for command in found.commands:
             output.say(f"  {command}")
     else:
-        output.say("With --keep the stack stays up, to be looked at with cca, nats and curl.", "dim")
+        output.say("To look further, let the stack stay: make demo ARGS=--keep. Then, in another terminal:", "bold")
+        for command in LOOK_FURTHER:
+            output.say(f"  {command}")
 
 
 def _below(path: str, root: str) -> str:
