@@ -12,7 +12,6 @@ from cca.config import Settings
 from cca.contracts.agent import AgentJoined, AgentLeft, AgentLost, Agents, Control, Heartbeat, ListAgents
 from cca.contracts.task import (
     CancelTask,
-    Due,
     GetTask,
     RetryTask,
     RunTask,
@@ -23,20 +22,19 @@ from cca.contracts.task import (
 from cca.dead import Letter
 from cca.decider import Decision
 from cca.errors import Busy, CcaError, Refused, Unreadable
-from cca.ids import TaskId, task_id, uuid7, uuid7_of
+from cca.ids import TaskId, task_id, uuid7
 from cca.message import Meta, Reply
-from cca.nats import subjects
+from cca.nats import names, subjects
 from cca.nats.bus import Bus, error_headers
 from cca.nats.dead import DeadLetters
-from cca.nats.frames import meta_of
 from cca.nats.log import JetStreamLog
 from cca.nats.micro import asked
 from cca.nats.pull import Delivery
 from cca.nats.wire import Msg
-from cca.telemetry import trace_of
 from cca_router import claims, decide, intake, recovery, views
 from cca_router.agents import AgentDesk
 from cca_router.decide import Facts
+from cca_router.deliveries import Deliveries
 from cca_router.desk import Desk
 from cca_router.policy import WeightedRandom
 from cca_router.reports import Reports, unknown_verb, verb_of
@@ -64,6 +62,7 @@ class Router:
         self._agents = AgentDesk(bus, self._log, self._roster, self._reroute, self._lose_runs)
         self._reports = Reports(self._desk, self._agents, self._facts)
         self._dead = DeadLetters(bus)
+        self._deliveries = Deliveries(self._desk, self._dead, self._submit, self._facts)
         self._mark = recovery.Mark(bus)
         self._deserted: dict[tuple[str, str], float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -170,64 +169,11 @@ class Router:
 
     def on_intake(self, delivery: Delivery) -> None:
         """`cca.tasks.<role>`: somebody has published a task."""
-        self._spawn(self._take_in(delivery))
-
-    async def _take_in(self, delivery: Delivery) -> None:
-        task: TaskId | None = None
-        try:
-            try:
-                came = intake.read_submission(
-                    delivery.subject, delivery.headers, delivery.body, delivery.seq, delivery.time_ns
-                )
-                task = came.task
-                await self._submit(task, came.command, _of_intake(delivery))
-            except (Unreadable, Refused) as error:
-                await self._reject(delivery, task, error)
-            delivery.ack()
-        except CcaError as error:
-            logger.warning("a published task waits: %s", error)
-            delivery.nak(1.0)
-        except Exception:
-            logger.exception("a published task could not be taken over")
-            delivery.nak(5.0)
-
-    async def _reject(self, delivery: Delivery, task: TaskId | None, error: Unreadable | Refused) -> None:
-        """Unusable: to the dead letters with the reason, and into the log where an id is known."""
-        if task is None:
-            task = intake.stated(delivery.headers, delivery.body)
-        letter = Letter(
-            subject=delivery.subject,
-            headers=delivery.headers,
-            body=delivery.body,
-            stream="CCA_TASKS",
-            seq=delivery.seq,
-        )
-        await self._bury(str(error), letter, task)
-        if task is not None:
-            code = error.code if isinstance(error, Refused) else "unreadable"
-            rejecting = partial(decide.reject, task, code, str(error))
-            await self._desk.change(task, rejecting, _of_intake(delivery), new=True)
+        self._spawn(self._deliveries.take_in(delivery))
 
     def on_due(self, delivery: Delivery) -> None:
         """`cca.due.task.<id>.<what>`: a timer has fired."""
-        self._spawn(self._fire(delivery))
-
-    async def _fire(self, delivery: Delivery) -> None:
-        try:
-            command = codec.read(delivery.body, Due)
-            task_id(command.task)
-            await self._desk.change(command.task, partial(decide.due, command, self._facts()), recovery.of_now())
-            delivery.ack()
-        except (Unreadable, Refused) as error:
-            letter = Letter(subject=delivery.subject, headers=delivery.headers, body=delivery.body)
-            await self._bury(str(error), letter)
-            delivery.term(str(error))
-        except CcaError as error:
-            logger.warning("a timer waits: %s", error)
-            delivery.nak(1.0)
-        except Exception:
-            logger.exception("a timer failed")
-            delivery.nak(5.0)
+        self._spawn(self._deliveries.fire(delivery))
 
     async def _bury(self, reason: str, letter: Letter, task: str | None = None) -> None:
         """Put a message to the dead letters. Raises `Busy`."""
@@ -258,7 +204,7 @@ class Router:
             subject=subjects.events("task", task),
             body=codec.encode(views.view(task, state)),
             headers={},
-            stream="CCA_EVENTS",
+            stream=names.EVENTS,
             seq=self._desk.seq(task),
         )
         for _ in range(20):
@@ -358,17 +304,3 @@ class Router:
             await self._mark.write(self._desk, await self._log.last_seq())
         except (CcaError, TimeoutError) as error:
             logger.warning("the next start will read more of the log than it must: %s", error)
-
-
-def _of_intake(delivery: Delivery) -> Meta:
-    """The command that an intake message is: the same id each time it is delivered."""
-    headers = delivery.headers
-    said = meta_of(headers)
-    return Meta(
-        id=said.id or uuid7_of(f"intake:{delivery.seq}", delivery.time_ns // 1_000_000),
-        source=said.source or "cca_router",
-        time=datetime.now(UTC),
-        cause=said.cause,
-        conversation=said.conversation,
-        trace=trace_of(said.trace),
-    )

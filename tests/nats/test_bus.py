@@ -77,6 +77,20 @@ async def test_subscriptions_and_requests_work_again_after_the_server_was_killed
         assert await two.request("echo", b"after") == b"after"
 
 
+async def test_what_was_published_while_the_server_was_away_is_sent_when_it_is_back(nats_server: NatsServer) -> None:
+    async with connect(nats_server.settings, "one") as one:
+        heard = asyncio.Event()
+        lost = asyncio.Event()
+        one.expect(lambda msg: lost.set())  # told when the connection is lost
+        await one.subscribe("news", lambda msg: heard.set())
+        await one.flush()
+        nats_server.kill()
+        await asyncio.wait_for(lost.wait(), 20)
+        one.publish("news", b"while you were away")
+        nats_server.start()
+        await asyncio.wait_for(heard.wait(), 20)
+
+
 async def test_a_subscriber_that_fails_does_not_stop_the_others(
     nats: NatsSettings, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -194,6 +194,7 @@ class Bus:
 
     async def _back(self) -> None:
         logger.info("connected to NATS again")
+        self.nc.kick()
         for callback in self.reconnected:
             callback()
 

@@ -1,11 +1,12 @@
 """The one place that reaches below nats-py's public surface: frames out, raw messages in.
 
 nats-py queues every incoming message for a task of its subscription and parses its headers with the email
-parser; that costs more than all our own work on a message (ADR 0003). `Wire` hands messages straight to a
+parser; that costs more than all our own work on a message (ADR 0009). `Wire` hands messages straight to a
 function instead, with headers as bytes, and writes prepared frames. Connecting, reconnecting, authentication
 and the protocol itself remain nats-py's. The version is pinned for this module's sake.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -96,14 +97,13 @@ class Wire(Client):
             raise Busy("NATS does not take messages fast enough")
         self._pending.append(frames)
         self._pending_data_size += len(frames)
+        self.kick()
+
+    def kick(self) -> None:
+        """Have what is queued sent; also after a reconnect, when nats-py leaves it until the next message."""
         queue = self._flush_queue
         if queue is not None and queue.empty() and self.is_connected:
-            queue.put_nowait(self._loop_future())
-
-    def _loop_future(self) -> Any:
-        import asyncio
-
-        return asyncio.get_running_loop().create_future()
+            queue.put_nowait(asyncio.get_running_loop().create_future())
 
     async def sent(self) -> None:
         """Wait until everything that was queued has been handed to the socket; nats-py's flush does not."""
