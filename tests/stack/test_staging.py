@@ -30,6 +30,8 @@ def test_the_link_waits_for_the_stream_and_is_made_once(tmp_path: Path, memory: 
     stream.mkdir(parents=True)
     assert staging.link() and staging.link()
     assert (stream / "batches").readlink() == staging.place
+    staging.place.rmdir()
+    assert staging.link() and staging.place.is_dir()
     staging.remove()
     assert not staging.place.exists() and not (stream / "batches").is_symlink()
 
@@ -47,6 +49,7 @@ def test_what_a_crash_left_in_memory_is_thrown_away_with_the_next_link(tmp_path:
     (tmp_path / "CCA_EVENTS").mkdir()
     staging = Staging(tmp_path / "CCA_EVENTS", memory)
     assert staging.possible()
+    staging.place.mkdir(mode=0o700)
     (staging.place / "old").mkdir()
     assert staging.link()
     assert list(staging.place.iterdir()) == []
@@ -63,7 +66,10 @@ def test_a_place_that_somebody_else_may_have_made_is_not_used(tmp_path: Path, me
     else:
         staging.place.mkdir()
         staging.place.chmod(0o777)
+    (tmp_path / "CCA_EVENTS").mkdir()
     assert not staging.possible()
+    assert not staging.link()
+    assert not (tmp_path / "CCA_EVENTS" / "batches").is_symlink()
     assert not Staging(tmp_path, tmp_path / "no such memory").possible()
 
 

@@ -36,6 +36,7 @@ maintenance_work_mem = 64MB
 effective_cache_size = 512MB
 random_page_cost = 1.1
 jit = off
+dynamic_shared_memory_type = mmap   # in the data directory: a server that is killed leaves nothing in /dev/shm
 huge_pages = off
 io_method = sync                    # no worker processes for input and output
 max_worker_processes = 4

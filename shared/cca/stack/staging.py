@@ -31,11 +31,13 @@ class Staging:
         self.place = memory / f"cca-{os.geteuid()}-{name}"
 
     def possible(self) -> bool:
-        """Whether there is memory to be used: a directory of ours that nobody else can reach can be had there."""
+        """Whether there is memory to be used, and nobody else has taken our place in it."""
+        if not os.access(self._memory, os.W_OK | os.X_OK):
+            return False
         try:
-            self._memory.stat()
-            self.place.mkdir(mode=0o700, exist_ok=True)
             found = self.place.lstat()
+        except FileNotFoundError:
+            return True
         except OSError:
             return False
         # The directory above is everybody's: what was there before us may be a trap.
@@ -48,10 +50,13 @@ class Staging:
         disk their directory cannot be replaced; that waits for a moment without one.
         """
         try:
-            if self._link.is_symlink():
-                return True
             if not self._link.parent.is_dir():
                 return False
+            self.place.mkdir(mode=0o700, exist_ok=True)  # also when somebody has swept the memory
+            if not self.possible():
+                return False
+            if self._link.is_symlink():
+                return True
             if self._link.is_dir():
                 self._link.rmdir()
             for left in self.place.iterdir():
