@@ -36,7 +36,6 @@ maintenance_work_mem = 64MB
 effective_cache_size = 512MB
 random_page_cost = 1.1
 jit = off
-dynamic_shared_memory_type = mmap   # in the data directory: a server that is killed leaves nothing in /dev/shm
 huge_pages = off
 io_method = sync                    # no worker processes for input and output
 max_worker_processes = 4
@@ -50,6 +49,7 @@ max_wal_size = 1GB
 checkpoint_timeout = 15min
 fsync = {durable}
 full_page_writes = {durable}
+dynamic_shared_memory_type = {shared_memory}
 timezone = 'UTC'
 log_timezone = 'UTC'
 datestyle = 'iso, ymd'
@@ -130,6 +130,8 @@ class PostgresServer(Struct, frozen=True, kw_only=True):
             "port": self.port,
             "socket_directory": self.socket_directory,
             "durable": "on" if self.durable else "off",
+            # Files on disk are slower, but a test's server that is killed and removed leaves none in /dev/shm.
+            "shared_memory": "posix" if self.durable else "mmap",
         }
         for name, text in (("postgresql.conf", _CONFIGURATION.format_map(values)), ("pg_hba.conf", _ACCESS)):
             (data / name).write_text(text, encoding="utf-8")
