@@ -3,11 +3,15 @@
 import json
 import os
 import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from tests.cli.conftest import Stack
 
 from cca.cli.events import pattern
+from cca.ids import uuid7
 
 
 def test_the_history_of_a_task_is_a_line_for_each_event(staffed: Stack) -> None:
@@ -66,19 +70,31 @@ def kill_gateway(stack: Stack) -> None:
     os.kill(gateway["pid"], signal.SIGKILL)
 
 
+@contextmanager
+def ended(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
+    """A process that does not outlive its test, however that ends."""
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
 def test_the_tail_goes_on_after_the_gateway_was_killed_and_misses_nothing(staffed: Stack) -> None:
     before = staffed.submit("before")
     last = staffed.run("events", "show", before, "--json").json[-1]["seq"]
-    with staffed.start("events", "tail", "--since-seq", str(last), "--json", "--type", "submitted") as tail:
+    with ended(staffed.start("events", "tail", "--since-seq", str(last), "--json", "--type", "submitted")) as tail:
         assert tail.stdout and tail.stderr
         first = staffed.submit("first")
         assert json.loads(tail.stdout.readline())["data"]["task"] == first
 
         kill_gateway(staffed)
-        # A client is told that nothing listens; it may ask again until the supervisor has started another.
-        while (ran := staffed.run("task", "submit", "backend", "second")).code == 3:
+        # A client is told that nothing listens; it may ask again until the supervisor has started another. With an
+        # id of its own, since the one that was killed may have passed the task on already.
+        second = uuid7()
+        while (ran := staffed.run("task", "submit", "backend", "second", "--id", second)).code == 3:
             pass
-        second = ran.out.strip()
+        assert ran.code == 0, ran.err
         assert json.loads(tail.stdout.readline())["data"]["task"] == second
         third = staffed.submit("third")
         assert json.loads(tail.stdout.readline())["data"]["task"] == third
@@ -90,7 +106,7 @@ def test_the_tail_goes_on_after_the_gateway_was_killed_and_misses_nothing(staffe
 
 def test_who_watches_goes_on_while_the_gateway_is_started_again(staffed: Stack) -> None:
     task = staffed.submit("hold")
-    with staffed.start("task", "watch", task) as watch:
+    with ended(staffed.start("task", "watch", task)) as watch:
         assert watch.stdout
         while "progressed" not in watch.stdout.readline():
             pass
