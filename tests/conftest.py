@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import os
+import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TypeVar
 
@@ -15,6 +16,10 @@ from cca.errors import Misconfigured
 from cca.testing.servers import NatsServer, PostgresServer
 
 S = TypeVar("S", NatsServer, PostgresServer)
+
+# A shell without job control starts what it puts into the background with SIGINT ignored, and children inherit that:
+# commands under test would never see a Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _started(make: Callable[[], S]) -> S:
