@@ -17,14 +17,12 @@ from cca.config import NatsSettings
 from cca.errors import Busy, CcaError, Refused, Unreadable
 from cca.ids import uuid7
 from cca.message import Command, Reply
-from cca.nats.wire import Msg, Wire, header_block
+from cca.nats.wire import PENDING_LIMIT, Msg, Wire, header_block
 
 logger = logging.getLogger("cca.nats")
 
 R = TypeVar("R", bound=Reply)
 OnMessage = Callable[[Msg], None]
-
-_CODES = {400: Unreadable, 503: Busy}
 
 
 class Nobody(Busy):
@@ -282,7 +280,7 @@ async def _open(settings: NatsSettings, name: str, echo: bool) -> Bus:
                 max_reconnect_attempts=1,
                 ping_interval=20,
                 max_outstanding_pings=2,
-                pending_size=PENDING_SIZE,
+                pending_size=PENDING_LIMIT,
                 inbox_prefix=bus._inbox,
             ),
             10,
@@ -299,9 +297,6 @@ async def _open(settings: NatsSettings, name: str, echo: bool) -> Bus:
             raise Refused("not-authorized", f"NATS at {settings.url} does not accept these credentials") from None
         raise Busy(f"cannot reach NATS at {settings.url}") from None
     return bus
-
-
-PENDING_SIZE = 32 * 1024 * 1024
 
 
 async def _close(bus: Bus) -> None:

@@ -7,7 +7,8 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable
 
 from cca.errors import CcaError
-from cca.nats import names, subjects
+from cca.message import Seq
+from cca.nats import names, stored, subjects
 from cca.nats.bus import Bus
 from cca.work.pump import Backoff
 from cca.work.task import DONE
@@ -22,10 +23,6 @@ MOST = 4 * ROOM
 """Bytes on their way, above which what a writer who does not wait writes is dropped."""
 TRIES_S = 15.0
 """Seconds for which a message is tried again before it is given up; those after it have one try each."""
-
-
-PAGE = 32
-"""Messages asked for at a time when output is read: 2 MiB at most."""
 
 
 class Output:
@@ -144,12 +141,6 @@ class Chunk(bytes):
 
 async def read_output(bus: Bus, task: str, after: int = 0) -> AsyncIterator[Chunk]:
     """The stored output of a task after a position, oldest first. Raises `Busy`."""
-    while True:
-        request = {"seq": after + 1, "next_by_subj": subjects.output(task), "batch": PAGE}
-        page = await bus.request_many(f"$JS.API.DIRECT.GET.{names.OUTPUT}", json.dumps(request).encode())
-        for msg in page:
-            after, attempt = int(msg.headers["Nats-Sequence"]), msg.headers.get("Cca-Attempt", "")
-            stream = msg.headers.get("Cca-Stream", "stdout")
-            yield Chunk.made(msg.data, int(attempt) if attempt.isdecimal() else 0, stream, after)
-        if len(page) < PAGE and (not page or page[-1].headers.get("Nats-Num-Pending") == "0"):
-            return
+    async for raw in stored.scan(bus, names.OUTPUT, subjects.output(task), Seq(after)):
+        attempt, stream = raw.headers.get("Cca-Attempt", ""), raw.headers.get("Cca-Stream", "stdout")
+        yield Chunk.made(raw.body, int(attempt) if attempt.isdecimal() else 0, stream, raw.seq)
