@@ -8,7 +8,8 @@ from cca.codec import KINDS, tag_of
 from cca.contracts.task import Failure
 from cca.message import Event
 from cca.schemas import samples
-from cca.schemas.channels import AGENT_EVENTS, TASK_EVENTS
+from cca.schemas.channels import AGENT_EVENTS, POLICY_EVENTS, TASK_EVENTS
+from cca_learner.decide import POLICY
 from cca_router.state import TASK, Task
 
 ROOT = Path(__file__).parents[2] / "schemas"
@@ -65,6 +66,13 @@ def test_a_task_that_waited_for_a_worker() -> None:
     assert folded("held-then-routed").state == "completed"
 
 
+def test_a_task_whose_lane_was_learned_and_whose_result_was_rated() -> None:
+    task = folded("learned-and-rated")
+    assert (task.state, task.lane) == ("completed", "cheap")
+    assert task.rated is not None
+    assert task.rated.quality == 0.8
+
+
 def test_a_task_that_could_not_be_read() -> None:
     task = folded("rejected-unread")
     assert (task.state, task.spec) == ("rejected", None)
@@ -89,6 +97,8 @@ def test_the_sample_of_an_event_folds_from_nothing(name: str, sample: samples.Sa
     message = sample.decoded()
     if isinstance(message, TASK_EVENTS):
         assert TASK.over(TASK.initial, [message]) != TASK.initial
+    elif isinstance(message, POLICY_EVENTS):
+        POLICY.over(POLICY.initial, [message])
     else:
         assert not isinstance(message, Event) or isinstance(message, AGENT_EVENTS)
     assert KINDS[tag_of(type(message))] is type(message)

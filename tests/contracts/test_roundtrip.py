@@ -51,6 +51,8 @@ def values(type: inspect.Type) -> st.SearchStrategy[Any]:
             return st.from_regex(pattern, fullmatch=True)
         case inspect.StrType(min_length=least, max_length=most):
             return st.text(TEXT_LETTERS, min_size=least or 0, max_size=min(most or 20, 20))
+        case inspect.BytesType():
+            return st.binary(max_size=20)
         case inspect.DateTimeType():
             return st.datetimes(timezones=st.just(UTC))
         case inspect.LiteralType(values=choices):

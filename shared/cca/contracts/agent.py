@@ -107,12 +107,13 @@ class CompleteTasks(Command, frozen=True, tag="cca.report.complete.v1", forbid_u
 
 
 class Misfortune(Struct, frozen=True, omit_defaults=True):
-    """An attempt failed: which, why, after how many seconds."""
+    """An attempt failed: which, why, after how many seconds, and what it used until then."""
 
     task: str
     attempt: int
     failure: Failure
     duration_s: Annotated[float, Meta(ge=0)] = 0.0
+    usage: Usage | None = None
 
 
 class FailTasks(Command, frozen=True, tag="cca.report.fail.v1", forbid_unknown_fields=True):

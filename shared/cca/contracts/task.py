@@ -68,7 +68,7 @@ class Candidate(Struct, frozen=True, omit_defaults=True):
     """A lane that was considered: what was known of it, and how likely it was to be chosen.
 
     `masked` says why it could not be chosen at all; its probability is then 0. `role` is given when lanes of
-    several roles were considered.
+    several roles were considered. `mean` and `deviation` are of the expected reward, where the policy has one.
     """
 
     lane: str
@@ -77,6 +77,8 @@ class Candidate(Struct, frozen=True, omit_defaults=True):
     features: dict[str, float] = {}
     masked: str | None = None
     role: str | None = None
+    mean: float | None = None
+    deviation: float | None = None
 
 
 # ------------------------------------------------------------------------------------------ commands
@@ -100,6 +102,7 @@ class SubmitTask(Command, frozen=True, tag="cca.task.submit.v1", forbid_unknown_
         max_attempts: how often it may be started; a worker that vanishes counts.
         timeout_s: the longest that one attempt may take, in seconds; none by default.
         retry: the wait between attempts.
+        deadline_s: it is to be over so many seconds after its submission; missing it only lowers the reward.
     """
 
     description: Description
@@ -116,6 +119,7 @@ class SubmitTask(Command, frozen=True, tag="cca.task.submit.v1", forbid_unknown_
     max_attempts: Annotated[int, Meta(ge=1, le=100)] = 3
     timeout_s: Seconds | None = None
     retry: Retry = Retry()
+    deadline_s: Seconds | None = None
 
 
 class RunTask(Command, frozen=True, tag="cca.task.run.v1", forbid_unknown_fields=True):
@@ -145,6 +149,15 @@ class RetryTask(Command, frozen=True, tag="cca.task.retry.v1", forbid_unknown_fi
 
     task: str
     reason: Annotated[str, Meta(max_length=2_000)] = ""
+    requester: Short | None = None
+
+
+class RateTask(Command, frozen=True, tag="cca.task.rate.v1", forbid_unknown_fields=True):
+    """Say how good the result of a task is, between 0 and 1; a later rating replaces it. Answer: `TaskView`."""
+
+    task: str
+    quality: Annotated[float, Meta(ge=0, le=1)]
+    comment: Annotated[str, Meta(max_length=2_000)] = ""
     requester: Short | None = None
 
 
@@ -198,6 +211,7 @@ class TaskSubmitted(Event, frozen=True, tag="cca.task.submitted.v1"):
     timeout_s: float | None = None
     retry: Retry = Retry()
     idempotency_key: str | None = None
+    deadline_s: float | None = None
 
 
 class TaskRejected(Event, frozen=True, tag="cca.task.rejected.v1"):
@@ -209,7 +223,7 @@ class TaskRejected(Event, frozen=True, tag="cca.task.rejected.v1"):
 
 
 class TaskHeld(Event, frozen=True, tag="cca.task.held.v1"):
-    """The task waits in the log for something: at present, for a live worker of its role (or of its lane)."""
+    """The task waits in the log: for a live worker of its role or lane, for room there, or for a cheaper one."""
 
     task: str
     reason: str
@@ -221,9 +235,13 @@ class TaskRouted(Event, frozen=True, tag="cca.task.routed.v1"):
     Attributes:
         route: 1 for the first decision about this task, then 2, …
         lane: the chosen lane of `role`; the work message is on `cca.work.<role>.<lane>.<priority>`.
-        policy: name and version of what decided (`weighted-random/1`).
+        policy: name and version of the way in which it was decided (`linear-pm/1`).
         propensity: the probability with which this lane was chosen.
         seed: of the draw; derived from the task id and `route`.
+        explored: the chosen lane is not the one with the best score.
+        version: of the learned policy (`policy.updated`); 0 when none was used.
+        x: the features of the task that were known to it, in units of 2**-12.
+        turn: how many decisions this router had made before.
     """
 
     task: str
@@ -235,6 +253,9 @@ class TaskRouted(Event, frozen=True, tag="cca.task.routed.v1"):
     seed: int
     candidates: tuple[Candidate, ...]
     explored: bool = False
+    version: int = 0
+    x: dict[str, int] = {}
+    turn: int = 0
 
 
 class TaskStarted(Event, frozen=True, tag="cca.task.started.v1"):
@@ -282,6 +303,7 @@ class TaskAttemptFailed(Event, frozen=True, tag="cca.task.attempt-failed.v1"):
     failure: Failure
     retry_at: datetime | None = None
     duration_s: float = 0.0
+    usage: Usage | None = None
 
 
 class TaskFailed(Event, frozen=True, tag="cca.task.failed.v1"):
@@ -292,6 +314,7 @@ class TaskFailed(Event, frozen=True, tag="cca.task.failed.v1"):
     agent: str
     failure: Failure
     duration_s: float = 0.0
+    usage: Usage | None = None
 
 
 class TaskCanceled(Event, frozen=True, tag="cca.task.canceled.v1"):
@@ -312,6 +335,16 @@ class TaskRetried(Event, frozen=True, tag="cca.task.retried.v1"):
     requester: str | None = None
 
 
+class TaskRated(Event, frozen=True, tag="cca.task.rated.v1"):
+    """Somebody says how good the outcome of a routing decision is, between 0 and 1. The last rating counts."""
+
+    task: str
+    route: int
+    quality: float
+    comment: str = ""
+    requester: str | None = None
+
+
 TaskEvent = (
     TaskSubmitted
     | TaskRejected
@@ -324,6 +357,7 @@ TaskEvent = (
     | TaskFailed
     | TaskCanceled
     | TaskRetried
+    | TaskRated
 )
 
 
@@ -360,4 +394,5 @@ class TaskView(Reply, frozen=True, tag="cca.task.view.v1"):
     waiting: str | None = None
     progress: str | None = None
     retry_at: datetime | None = None
+    quality: float | None = None
     seq: int = 0

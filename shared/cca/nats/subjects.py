@@ -16,7 +16,16 @@ RPC_RUN = "cca.rpc.tasks.run"
 RPC_GET = "cca.rpc.tasks.get"
 RPC_CANCEL = "cca.rpc.tasks.cancel"
 RPC_RETRY = "cca.rpc.tasks.retry"
+RPC_RATE = "cca.rpc.tasks.rate"
 RPC_AGENTS = "cca.rpc.agents.list"
+RPC_LEARNER_STATUS = "cca.rpc.learner.status"
+RPC_LEARNER_CONFIGURE = "cca.rpc.learner.configure"
+RPC_LEARNER_TRAIN = "cca.rpc.learner.train"
+RPC_LEARNER_EXPLAIN = "cca.rpc.learner.explain"
+RPC_LEARNER_EVALUATE = "cca.rpc.learner.evaluate"
+RPC_LEARNER_SHADOW = "cca.rpc.learner.shadow"
+RPC_LEARNER_HISTORY = "cca.rpc.learner.history"
+RPC_LEARNER_WORKLOADS = "cca.rpc.learner.workloads"
 
 
 def tasks(role: str) -> str:
@@ -72,3 +81,12 @@ def dead(service: str) -> str:
 def work_consumer(role: str, lane: str, priority: str) -> str:
     """The durable consumer from which the workers of a lane pull one priority."""
     return f"work={role}={lane}={priority}"  # "=" cannot stand in a role or lane
+
+
+def state(key: str) -> str:
+    """Where a service notes something for its next start, or for others: a key of the bucket `CCA_STATE`."""
+    return f"$KV.CCA_STATE.{key}"
+
+
+POLICY = state("policy.routing")
+"""The newest version of the routing policy."""

@@ -4,20 +4,21 @@ from typing import Literal
 
 from msgspec import Struct
 
-from cca.contracts import agent, task
+from cca.contracts import agent, learner, policy, task
 from cca.message import Command, Event, Message, Reply
 from cca.nats import names, subjects
 
 Kind = Literal["stream", "core", "request"]
 
-ROUTER, PROJECTOR, GATEWAY = "cca_router", "cca_projector", "cca_gateway"
+ROUTER, LEARNER, PROJECTOR, GATEWAY = "cca_router", "cca_learner", "cca_projector", "cca_gateway"
 CLIENT, WORKER, SERVER = "client", "worker", "nats-server"
 ANY_SERVICE = "any-service"
 
 PARTIES: dict[str, str] = {
     CLIENT: "Whoever submits tasks or asks about them: a person, a script, another agent, the CLI.",
     WORKER: "Executes tasks of one role and lane.",
-    ROUTER: "Decides about tasks and agents, and alone appends to the log.",
+    ROUTER: "Decides about tasks and agents, and alone appends to their logs.",
+    LEARNER: "Makes the policy by which tasks find their lane, from the log.",
     PROJECTOR: "Makes the log into tables.",
     GATEWAY: "Speaks HTTP to clients and NATS to the rest.",
     SERVER: "Fires the timers that it was given.",
@@ -33,6 +34,8 @@ PARAMETERS: dict[str, str] = {
     "what": "What a timer is for: `retry` or `timeout`.",
     "service": "Name of a service, such as `cca_router`.",
     "seq": "Position of a message in its stream.",
+    "policy": "Name of a policy: `routing`.",
+    "key": "A key of the bucket `CCA_STATE`.",
 }
 
 
@@ -71,11 +74,21 @@ TASK_EVENTS: tuple[type[Event], ...] = (
     task.TaskFailed,
     task.TaskCanceled,
     task.TaskRetried,
+    task.TaskRated,
 )
 AGENT_EVENTS: tuple[type[Event], ...] = (agent.AgentJoined, agent.AgentLeft, agent.AgentLost)
+POLICY_EVENTS: tuple[type[Event], ...] = (
+    policy.PolicyConfigured,
+    policy.VocabularyGrown,
+    policy.PolicyUpdated,
+    policy.ShadowStarted,
+    policy.ShadowStopped,
+)
 
 
-def _rpc(name: str, address: str, says: type[Command], answer: type[Reply], description: str) -> Channel:
+def _rpc(
+    name: str, address: str, says: type[Command], answer: type[Reply], description: str, answers: str = ROUTER
+) -> Channel:
     return Channel(
         name=name,
         address=address,
@@ -84,8 +97,13 @@ def _rpc(name: str, address: str, says: type[Command], answer: type[Reply], desc
         messages=(says,),
         replies=(answer,),
         senders=(CLIENT, GATEWAY),
-        receivers=(ROUTER,),
+        receivers=(answers,),
     )
+
+
+def _learner(address: str, says: type[Command], answer: type[Reply], description: str) -> Channel:
+    name = address.removeprefix("cca.rpc.").replace(".", "-")
+    return _rpc(name, address, says, answer, description, LEARNER)
 
 
 def _report(verb: str, says: type[Command], answer: type[Reply], description: str) -> Channel:
@@ -133,7 +151,7 @@ CHANNELS: tuple[Channel, ...] = (
         "server then refuses.",
         messages=TASK_EVENTS,
         senders=(ROUTER,),
-        receivers=(ROUTER, PROJECTOR, GATEWAY, CLIENT),
+        receivers=(ROUTER, LEARNER, PROJECTOR, GATEWAY, CLIENT),
         stream=names.EVENTS,
     ),
     Channel(
@@ -143,8 +161,38 @@ CHANNELS: tuple[Channel, ...] = (
         description="The log of one agent.",
         messages=AGENT_EVENTS,
         senders=(ROUTER,),
-        receivers=(ROUTER, PROJECTOR, GATEWAY, CLIENT),
+        receivers=(ROUTER, LEARNER, PROJECTOR, GATEWAY, CLIENT),
         stream=names.EVENTS,
+    ),
+    Channel(
+        name="policy-events",
+        address=subjects.events("policy", "{policy}"),
+        kind="stream",
+        description="The log of how routing is learned: what was configured, and each version of the policy.",
+        messages=POLICY_EVENTS,
+        senders=(LEARNER,),
+        receivers=(LEARNER, PROJECTOR, GATEWAY, CLIENT),
+        stream=names.EVENTS,
+    ),
+    Channel(
+        name="policy",
+        address=subjects.POLICY,
+        kind="stream",
+        description="The newest version of the routing policy, a key of the bucket. Who decides by it takes one only "
+        "if its version is higher than the one it has.",
+        messages=(policy.PolicySnapshot,),
+        senders=(LEARNER,),
+        receivers=(ROUTER, LEARNER),
+        stream=f"KV_{names.STATE}",
+    ),
+    Channel(
+        name="notes",
+        address=subjects.state("{key}"),
+        kind="stream",
+        description="What a service notes for its own next start. Nothing is lost without it.",
+        senders=(ANY_SERVICE,),
+        receivers=(ANY_SERVICE,),
+        stream=f"KV_{names.STATE}",
     ),
     Channel(
         name="task-live",
@@ -199,7 +247,26 @@ CHANNELS: tuple[Channel, ...] = (
     _rpc("tasks-get", subjects.RPC_GET, task.GetTask, task.TaskView, "What is known of a task."),
     _rpc("tasks-cancel", subjects.RPC_CANCEL, task.CancelTask, task.TaskView, "Stop a task."),
     _rpc("tasks-retry", subjects.RPC_RETRY, task.RetryTask, task.TaskView, "Try an ended task again."),
+    _rpc("tasks-rate", subjects.RPC_RATE, task.RateTask, task.TaskView, "Say how good a result is."),
     _rpc("agents-list", subjects.RPC_AGENTS, agent.ListAgents, agent.Agents, "Who is there now."),
+    _learner(subjects.RPC_LEARNER_STATUS, learner.GetPolicy, learner.PolicyStatus, "How routing is learned now."),
+    _learner(
+        subjects.RPC_LEARNER_CONFIGURE, learner.ConfigurePolicy, learner.PolicyStatus, "Change how it is learned."
+    ),
+    _learner(subjects.RPC_LEARNER_TRAIN, learner.TrainPolicy, learner.PolicyStatus, "Make a version now."),
+    _learner(
+        subjects.RPC_LEARNER_EXPLAIN, learner.ExplainTask, learner.Explanation, "Why a task was routed as it was."
+    ),
+    _learner(
+        subjects.RPC_LEARNER_EVALUATE, learner.EvaluatePolicy, learner.Evaluation, "What another would have earned."
+    ),
+    _learner(
+        subjects.RPC_LEARNER_SHADOW, learner.RunShadow, learner.PolicyStatus, "Try a candidate beside what decides."
+    ),
+    _learner(subjects.RPC_LEARNER_HISTORY, learner.GetHistory, learner.PolicyHistory, "How learning went so far."),
+    _learner(
+        subjects.RPC_LEARNER_WORKLOADS, learner.GetWorkloads, learner.Averages, "Averages of lanes and live agents."
+    ),
     _report("join", agent.Join, agent.Welcome, "A worker introduces itself and learns where to pull."),
     _report("heartbeat", agent.Heartbeat, agent.Heard, "A worker lives."),
     _report("claim", agent.ClaimTasks, agent.Claimed, "A worker asks to own the tasks that it pulled."),
