@@ -4,7 +4,7 @@ from contextlib import AsyncExitStack
 
 from cca.config import Settings
 from cca.contracts.agent import Agents, ListAgents
-from cca.contracts.task import CancelTask, GetTask, RetryTask, RunTask, SubmitTask, TaskAccepted, TaskView
+from cca.contracts.task import CancelTask, GetTask, RateTask, RetryTask, RunTask, SubmitTask, TaskAccepted, TaskView
 from cca.nats import names, streams, subjects
 from cca.nats.bus import Bus
 from cca.nats.micro import Service
@@ -16,6 +16,8 @@ from cca_router.shell import Router
 async def start(settings: Settings, service: Service, bus: Bus, stack: AsyncExitStack) -> None:
     router = Router(settings, bus)
     stack.push_async_callback(router.drain)
+    # Before the newest version is read, so that none is missed.
+    heard = [await bus.subscribe(subjects.POLICY, router.on_policy)]
     await router.recover()
     stack.push_async_callback(router.housekeeping())
 
@@ -24,9 +26,10 @@ async def start(settings: Settings, service: Service, bus: Bus, stack: AsyncExit
     await service.serve(subjects.RPC_GET, GetTask, router.get, TaskView)
     await service.serve(subjects.RPC_CANCEL, CancelTask, router.cancel, TaskView)
     await service.serve(subjects.RPC_RETRY, RetryTask, router.retry, TaskView)
+    await service.serve(subjects.RPC_RATE, RateTask, router.rate, TaskView)
     await service.serve(subjects.RPC_AGENTS, ListAgents, router.list_agents, Agents)
 
-    heard = [
+    heard += [
         await bus.subscribe(subjects.REPORTS_ALL, router.on_report, queue=service.name),
         # What other routers decide, and what agents say to them.
         await bus.subscribe(subjects.live("task", "*"), router.on_announcement),

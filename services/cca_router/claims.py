@@ -16,7 +16,9 @@ from cca.contracts.task import (
     TaskStarted,
 )
 from cca.decider import Decision
-from cca_router.decide import GRACE, NOTHING, Facts, attempt_failed, route, timer
+from cca_router.decide import GRACE, attempt_failed, route, timer
+from cca_router.facts import Facts
+from cca_router.place import NOTHING
 from cca_router.state import TASK, Task, evolve
 from cca_router.storable import text_without_nul, unstorable, without_nul
 
@@ -76,7 +78,7 @@ def fail(item: Misfortune, agent: str, facts: Facts, task: Task) -> tuple[Decisi
         if told and task.state in ("submitted", "routed", "failed"):
             return route(facts, task) if task.unrouted else NOTHING, Receipt(item.task, ok=True)
         return NOTHING, _refused(item.task, task)
-    return attempt_failed(failure, item.duration_s, facts, task), Receipt(item.task, ok=True)
+    return attempt_failed(failure, item.duration_s, facts, task, item.usage), Receipt(item.task, ok=True)
 
 
 def progress(item: Progress, agent: str, task: Task) -> tuple[Decision, Receipt]:

@@ -1,59 +1,42 @@
 """What becomes of a task: one pure function per command. Asked twice, each adds nothing the second time."""
 
-from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-
-from msgspec import Struct
 
 from cca.codec import encode, tag_of
 from cca.contracts.task import (
     CancelTask,
-    DoTask,
     Due,
     Failure,
+    RateTask,
     RetryTask,
     SubmitTask,
     TaskAttemptFailed,
     TaskCanceled,
     TaskFailed,
-    TaskHeld,
+    TaskRated,
     TaskRejected,
     TaskRetried,
-    TaskRouted,
     TaskSubmitted,
+    Usage,
 )
 from cca.decider import Decision
 from cca.errors import Refused
 from cca.message import Event, Side
 from cca.nats import subjects
-from cca_router.policy import Choice, LaneLoad, Policy, choose, seed_of, unit
-from cca_router.state import Task, evolve
+from cca.routing.policy import seed_of, unit
+from cca_router import guards
+from cca_router.facts import AUTO, Facts
+from cca_router.place import NOTHING, place
+from cca_router.state import Task, evolve, lane_of
 from cca_router.storable import fingerprint_of, text_without_nul
 
-AUTO = "auto"
-"""The role of a task for which the router chooses among the live roles."""
-NOTHING = Decision()
-DUE, WORK = tag_of(Due), tag_of(DoTask)
+DUE = tag_of(Due)
 AT_ONCE = timedelta(milliseconds=10)
 """A wait shorter than this is none: the task is routed again in the same decision."""
 OVERDUE = timedelta(seconds=30)
 """When a retry is this late its timer was lost, and a repair does not wait for it any longer."""
 GRACE = timedelta(seconds=5)
 """How long after its time limit a worker may still report the timeout itself."""
-
-
-class Facts(Struct, frozen=True):
-    """What a decision needs to know besides the task.
-
-    Attributes:
-        now: the time, aware, UTC.
-        lanes: the live lanes of a role; of every role, for `auto`.
-        policy: chooses among them.
-    """
-
-    now: datetime
-    lanes: Callable[[str], Sequence[LaneLoad]]
-    policy: Policy
 
 
 # ------------------------------------------------------------------------------------------ commands
@@ -93,6 +76,7 @@ def submit(command: SubmitTask, task_id: str, facts: Facts, task: Task, role: st
             timeout_s=command.timeout_s,
             retry=command.retry,
             idempotency_key=command.idempotency_key,
+            deadline_s=command.deadline_s,
         ),
     )
 
@@ -105,21 +89,21 @@ def reject(task_id: str, code: str, reason: str, task: Task) -> Decision:
 
 
 def route(facts: Facts, task: Task) -> Decision:
-    """Give the task a lane: when an agent joins, when a lane has lost its last agent, or after a crash."""
+    """Give the task a lane: when what it waits for may have changed, when its lane has no agent, or after a crash."""
     if task.held is not None or task.unrouted:
-        return _place(facts, task)
-    if task.state == "routed":
-        open_lanes, _ = candidates(facts, task)
-        deserted = all((lane.role, lane.lane) != (task.role, task.lane) for lane in open_lanes)
-        if open_lanes and deserted:
-            return _place(facts, task)
+        return place(facts, task)
+    if task.state == "routed" and task.spec is not None:
+        live, _ = guards.asked_for(task.spec, facts)
+        deserted = all((lane.role, lane.lane) != (task.role, task.lane) for lane in live)
+        if live and deserted:
+            return place(facts, task)
     return NOTHING
 
 
 def repair(facts: Facts, task: Task) -> Decision:
     """Finish what a crash has cut short; asked of every task that is not over when a router starts."""
     late = task.state == "submitted" and task.retry_at is not None and facts.now >= task.retry_at + OVERDUE
-    return _place(facts, task) if late or task.unrouted else NOTHING
+    return place(facts, task) if late or task.unrouted else NOTHING
 
 
 def cancel(command: CancelTask, task: Task) -> Decision:
@@ -146,13 +130,24 @@ def retry(command: RetryTask, facts: Facts, task: Task) -> Decision:
     return then(facts, task, TaskRetried(command.task, task.spec.max_attempts, reason, _who(command)))
 
 
+def rate(command: RateTask, task: Task) -> Decision:
+    """Somebody says how good the outcome is. Raises `Refused` (`not-found`, `not-over`)."""
+    if task.state is None:
+        raise not_found(command.task)
+    if task.state not in ("completed", "failed"):
+        raise Refused("not-over", f"task {command.task} is {task.state}; only what it led to can be rated")
+    comment = text_without_nul(command.comment)
+    rated = TaskRated(command.task, task.route, command.quality, comment, _who(command))
+    return NOTHING if task.rated == rated else Decision((rated,))
+
+
 def due(command: Due, facts: Facts, task: Task) -> Decision:
     """A timer has fired. One that was set for something that is past does nothing."""
     if task.attempt != command.attempt:
         return NOTHING
     if command.what == "retry":
         waiting = task.state == "submitted" and (task.retry_at is not None or task.unrouted)
-        return _place(facts, task) if waiting else NOTHING
+        return place(facts, task) if waiting else NOTHING
     if task.state == "working" and task.spec is not None:
         said = f"no report within {task.spec.timeout_s:g} s" if task.spec.timeout_s else "no report in time"
         return attempt_failed(Failure("timeout", said), 0.0, facts, task)
@@ -164,24 +159,27 @@ def due(command: Due, facts: Facts, task: Task) -> Decision:
 
 def then(facts: Facts, task: Task, *events: Event) -> Decision:
     """These events, and the routing that follows from them."""
+    leaving = lane_of(task)
     for event in events:
         task = evolve(task, event)  # type: ignore[arg-type]  # every caller passes task events
-    more = _place(facts, task)
+    more = place(facts, task, leaving)
     return Decision((*events, *more.events), more.sides)
 
 
-def attempt_failed(failure: Failure, duration_s: float, facts: Facts, task: Task) -> Decision:
+def attempt_failed(
+    failure: Failure, duration_s: float, facts: Facts, task: Task, usage: Usage | None = None
+) -> Decision:
     """The running attempt has failed: there will be another, now or later, or the task has failed."""
     spec, agent = task.spec, task.agent or ""
     if spec is None:
         return NOTHING
     if not failure.retryable or failure.kind == "rejected" or task.attempt >= task.budget:
-        return Decision((TaskFailed(spec.task, task.attempt, agent, failure, duration_s),))
+        return Decision((TaskFailed(spec.task, task.attempt, agent, failure, duration_s, usage),))
     wait = _backoff(task, failure)
     if wait < AT_ONCE:
-        return then(facts, task, TaskAttemptFailed(spec.task, task.attempt, agent, failure, None, duration_s))
+        return then(facts, task, TaskAttemptFailed(spec.task, task.attempt, agent, failure, None, duration_s, usage))
     at = facts.now + wait
-    event = TaskAttemptFailed(spec.task, task.attempt, agent, failure, at, duration_s)
+    event = TaskAttemptFailed(spec.task, task.attempt, agent, failure, at, duration_s, usage)
     return Decision((event,), (timer(Due(spec.task, "retry", task.attempt), at),))
 
 
@@ -197,82 +195,12 @@ def timer(command: Due, at: datetime) -> Side:
     )
 
 
-def candidates(facts: Facts, task: Task) -> tuple[list[LaneLoad], list[tuple[LaneLoad, str]]]:
-    """The live lanes that may have the task, and those that may not, each with the reason."""
-    spec = task.spec
-    if spec is None:
-        return [], []
-    live = facts.lanes(spec.role)
-    if spec.lane is None:
-        return list(live), []
-    why = f"only lane {spec.lane} was asked for"
-    return [one for one in live if one.lane == spec.lane], [(one, why) for one in live if one.lane != spec.lane]
-
-
-def missing(role: str, lane: str | None) -> str:
-    """What a task waits for that no live worker may have."""
-    whose = "any role" if role == AUTO else f"role {role}"
-    return f"no live worker for {whose}" if lane is None else f"no live worker for lane {lane} of {whose}"
-
-
 def not_found(task_id: str) -> Refused:
     return Refused("not-found", f"there is no task {task_id}")
 
 
-def _who(command: CancelTask | RetryTask) -> str | None:
+def _who(command: CancelTask | RetryTask | RateTask) -> str | None:
     return None if command.requester is None else text_without_nul(command.requester)
-
-
-def _place(facts: Facts, task: Task) -> Decision:
-    spec = task.spec
-    if spec is None:
-        return NOTHING
-    open_lanes, masked = candidates(facts, task)
-    if not open_lanes:
-        reason = missing(spec.role, spec.lane)
-        return NOTHING if task.held == reason else Decision((TaskHeld(spec.task, reason),))
-    number = task.route + 1
-    chosen = choose(facts.policy, seed_of(spec.task, number), open_lanes, masked)
-    return Decision((_routed(spec, number, chosen),), (_work(spec, number, task.retries, chosen.lane),))
-
-
-def _routed(spec: TaskSubmitted, number: int, chosen: Choice) -> TaskRouted:
-    return TaskRouted(
-        task=spec.task,
-        route=number,
-        role=chosen.lane.role,
-        lane=chosen.lane.lane,
-        policy=chosen.policy,
-        propensity=chosen.propensity,
-        seed=chosen.seed,
-        candidates=chosen.candidates,
-    )
-
-
-def _work(spec: TaskSubmitted, number: int, retries: int, lane: LaneLoad) -> Side:
-    work = DoTask(
-        task=spec.task,
-        route=number,
-        role=lane.role,
-        lane=lane.lane,
-        description=spec.description,
-        input=spec.input,
-        context=spec.context,
-        priority=spec.priority,
-        kind=spec.kind,
-        requester=spec.requester,
-        labels=spec.labels,
-        max_attempts=spec.max_attempts,
-        timeout_s=spec.timeout_s,
-    )
-    return Side(
-        subject=subjects.work(lane.role, lane.lane, spec.priority),
-        body=encode(work),
-        type=WORK,
-        # A lost race may leave work behind without its event. With the lane, the decision that is made instead
-        # is not taken for its duplicate; with the retries, neither is one that follows a retry by hand.
-        dedup=f"{spec.task}.{number}.{retries}.{lane.role}.{lane.lane}",
-    )
 
 
 def _backoff(task: Task, failure: Failure) -> timedelta:

@@ -17,8 +17,8 @@ from cca.nats.frames import meta_of
 from cca.nats.pull import Delivery
 from cca.telemetry import trace_of
 from cca_router import decide, intake, recovery
-from cca_router.decide import Facts
 from cca_router.desk import Desk
+from cca_router.facts import Facts
 
 logger = logging.getLogger("cca_router")
 

@@ -14,6 +14,7 @@ from cca.errors import Busy, Conflict
 from cca.message import Meta, Seq, Stream
 from cca.nats.log import JetStreamLog
 from cca_router.state import TASK, Task
+from cca_router.waiters import Waiters
 
 CLOSED_LIMIT = 1_000
 """How many ended tasks are remembered, for the reports and questions that follow at once."""
@@ -43,14 +44,16 @@ class Desk:
 
     Args:
         log: where events go.
-        moved: called with a task's id and its states before and after, once the change is durable.
+        decided: called with a task's id and its states before and after, when the change is on its way to the log;
+            with the states exchanged if it did not get there.
+        moved: called in the same way, later, once the change is durable.
     """
 
-    def __init__(self, log: JetStreamLog, moved: Moved) -> None:
-        self._log, self._moved = log, moved
+    def __init__(self, log: JetStreamLog, decided: Moved, moved: Moved) -> None:
+        self._log, self._decided, self._moved = log, decided, moved
         self._open: dict[str, Entry] = {}
         self._closed: OrderedDict[str, Entry] = OrderedDict()
-        self._waiting: dict[str, list[asyncio.Future[Task]]] = {}
+        self._waiters = Waiters()
         self._loop = asyncio.get_running_loop()
         self._slow: set[asyncio.Task[None]] = set()
 
@@ -87,7 +90,9 @@ class Desk:
             cause=self._caused(entry, cause),
             sides=decision.sides,
         )
-        stored.add_done_callback(partial(self._stored, task, entry, decide, decision, cause, result))
+        after = TASK.over(entry.at.state, decision.events)
+        self._decided(task, entry.at.state, after)
+        stored.add_done_callback(partial(self._stored, task, entry, decide, after, cause, result))
         return result
 
     def _stored(
@@ -95,7 +100,7 @@ class Desk:
         task: str,
         entry: Entry,
         decide: Decide,
-        decision: Decision,
+        after: Task,
         cause: Meta,
         result: "asyncio.Future[Task]",
         stored: "asyncio.Future[Seq]",
@@ -103,9 +108,11 @@ class Desk:
         self._free(entry)
         error = stored.exception()
         if error is None:
-            self._advance(task, entry, At(TASK.over(entry.at.state, decision.events), stored.result()))
-            _settle(result, entry.at.state)
-        elif isinstance(error, Conflict):
+            self._advance(task, entry, At(after, stored.result()))
+            _settle(result, after)
+            return
+        self._decided(task, after, entry.at.state)
+        if isinstance(error, Conflict):
             self._later(task, decide, cause, result)
         else:
             self._drop_if_empty(task, entry)
@@ -127,14 +134,34 @@ class Desk:
     async def _change_slowly(self, task: str, decide: Decide, cause: Meta) -> Task:
         entry = self._find(task) or self._open.setdefault(task, Entry())
         await self._turn(entry)
+        under_way: tuple[Task, Task] | None = None
+
+        def give_up() -> None:
+            nonlocal under_way
+            if under_way is not None:
+                before, after = under_way
+                under_way = None
+                self._decided(task, after, before)
+
+        def decide_anew(state: Task) -> Decision:
+            nonlocal under_way
+            give_up()
+            decision = decide(state)
+            if decision.events:
+                under_way = (state, TASK.over(state, decision.events))
+                self._decided(task, *under_way)
+            return decision
+
         try:
             at = await self._newest(task, entry)
             at = await transact(
-                self._log, Stream("task", task), TASK, decide, cause=self._caused(entry, cause), known=at
+                self._log, Stream("task", task), TASK, decide_anew, cause=self._caused(entry, cause), known=at
             )
-            self._advance(task, entry, at)
+            give_up()  # it is counted with everything else that the log says now
+            self._learn(task, entry, at)
             return at.state
         finally:
+            give_up()
             self._free(entry)
             self._drop_if_empty(task, entry)
 
@@ -160,7 +187,7 @@ class Desk:
                 entry.conversation = recorded.meta.conversation
             at = At(TASK.evolve(at.state, recorded.event), recorded.seq)
         if at is not entry.at:
-            self._advance(task, entry, at)
+            self._learn(task, entry, at)
         return at
 
     @staticmethod
@@ -200,10 +227,14 @@ class Desk:
         if not entry.at.seq and not entry.busy and not entry.queue:
             self._open.pop(task, None)
 
+    def _learn(self, task: str, entry: Entry, at: At[Task]) -> None:
+        """The log says more of a task than was remembered."""
+        if at.seq != entry.at.seq:
+            self._decided(task, entry.at.state, at.state)
+            self._advance(task, entry, at)
+
     def _advance(self, task: str, entry: Entry, at: At[Task]) -> None:
         before = entry.at.state
-        if at.seq == entry.at.seq:
-            return
         entry.at = at
         if not entry.first:
             entry.first = at.seq  # a little late for a group of events, and never too late: see `low`
@@ -212,8 +243,7 @@ class Desk:
                 self._closed[task] = entry
                 if len(self._closed) > CLOSED_LIMIT:
                     self._closed.popitem(last=False)
-            for waiting in self._waiting.pop(task, ()):
-                _settle(waiting, at.state)
+            self._waiters.tell(task, at.state)
         elif self._closed.pop(task, None) is not None or task not in self._open:
             self._open[task] = entry
         self._moved(task, before, at.state)
@@ -222,7 +252,7 @@ class Desk:
         """Remember a task that was found in the log at start."""
         entry = Entry(first=first, trace=meta.trace, conversation=meta.conversation)
         self._open[task] = entry
-        self._advance(task, entry, at)
+        self._learn(task, entry, at)
 
     def open_tasks(self) -> Iterator[tuple[str, Task]]:
         """The tasks that are not over."""
@@ -239,33 +269,15 @@ class Desk:
         state = await self.get(task)
         if state.over or state.state is None or seconds <= 0:
             return state
-        over: asyncio.Future[Task] = self._loop.create_future()
-        waiting = self._waiting.setdefault(task, [])
-        waiting.append(over)
-        timer = self._loop.call_later(seconds, over.cancel)
-        try:
-            return await over
-        except asyncio.CancelledError:
-            if not over.cancelled():
-                raise
-            return await self.refresh(task)
-        finally:
-            timer.cancel()
-            if over in waiting:
-                waiting.remove(over)
-            if not waiting and self._waiting.get(task) is waiting:
-                del self._waiting[task]
+        return await self._waiters.wait(task, seconds) or await self.refresh(task)
 
     def send_waiting_away(self) -> None:
         """Nobody may wait here any longer: they ask again, and another router or the next start answers."""
-        for waiting in self._waiting.values():
-            for over in waiting:
-                _fail(over, Busy("the router stops; ask again"))
-        self._waiting.clear()
+        self._waiters.send_away(Busy("the router stops; ask again"))
 
     def heard(self, task: str) -> None:
         """Another router has announced something about a task: look, if somebody here waits for it."""
-        if task in self._waiting:
+        if task in self._waiters:
             running = self._loop.create_task(self._look(task))
             self._slow.add(running)
             running.add_done_callback(self._slow.discard)

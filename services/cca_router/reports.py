@@ -32,8 +32,8 @@ from cca.message import Command, Meta, Reply
 from cca.nats import subjects
 from cca_router import claims
 from cca_router.agents import AgentDesk
-from cca_router.decide import Facts
 from cca_router.desk import Desk
+from cca_router.facts import Facts
 from cca_router.state import Task
 
 logger = logging.getLogger("cca_router.reports")
@@ -113,10 +113,8 @@ class Reports:
         return await self._report(command.done, judge, meta)
 
     async def _fail(self, command: FailTasks, who: Reporter, meta: Meta) -> Reported:
-        facts = self._facts()
-
         def judge(item: Misfortune, task: Task) -> tuple[Decision, Receipt]:
-            return claims.fail(item, who.agent, facts, task)
+            return claims.fail(item, who.agent, self._facts(), task)
 
         return await self._report(command.failed, judge, meta)
 

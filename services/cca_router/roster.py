@@ -22,8 +22,9 @@ from cca.contracts.task import PRIORITIES
 from cca.decider import Decision, Fold
 from cca.message import Event
 from cca.nats import subjects
-from cca_router.decide import AUTO, NOTHING
-from cca_router.policy import LaneLoad
+from cca.routing.policy import LaneLoad
+from cca_router.facts import AUTO
+from cca_router.place import NOTHING
 from cca_router.state import Task
 from cca_router.storable import text_without_nul
 

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -13,6 +12,7 @@ from cca.contracts.agent import AgentJoined, AgentLeft, AgentLost, Agents, Contr
 from cca.contracts.task import (
     CancelTask,
     GetTask,
+    RateTask,
     RetryTask,
     RunTask,
     SubmitTask,
@@ -31,45 +31,35 @@ from cca.nats.log import JetStreamLog
 from cca.nats.micro import asked
 from cca.nats.pull import Delivery
 from cca.nats.wire import Msg
-from cca_router import claims, decide, intake, recovery, views
+from cca_router import decide, intake, recovery, views
 from cca_router.agents import AgentDesk
-from cca_router.decide import Facts
 from cca_router.deliveries import Deliveries
-from cca_router.desk import Desk
-from cca_router.policy import WeightedRandom
 from cca_router.reports import Reports, unknown_verb, verb_of
-from cca_router.roster import Roster
 from cca_router.state import Task
+from cca_router.traffic import Traffic
 
 logger = logging.getLogger("cca_router")
 
 HOUSEKEEPING_S = 1.0
 MARK_EVERY_S = 5.0
-DESERTED_S = 10.0
-"""A lane that has had no live worker for so long gives its queue to the other lanes of its role."""
 MAX_WAIT_S = 3_600.0
 
 
 class Router:
-    """Takes tasks through their lives. Everything that it remembers is also in the log."""
+    """Takes tasks through their lives. Everything that it remembers of them is also in the log."""
 
     def __init__(self, settings: Settings, bus: Bus) -> None:
         self._bus = bus
         self._log = JetStreamLog(bus, settings.log.batch_from, announce=True)
-        self._roster = Roster()
-        self._policy = WeightedRandom()
-        self._desk = Desk(self._log, self._moved)
-        self._agents = AgentDesk(bus, self._log, self._roster, self._reroute, self._lose_runs)
+        self._traffic = Traffic(bus, self._log, self._moved, self._spawn)
+        self._desk, self._facts = self._traffic.desk, self._traffic.facts
+        self._agents = AgentDesk(bus, self._log, self._traffic.roster, self._traffic.reroute, self._traffic.lose_runs)
         self._reports = Reports(self._desk, self._agents, self._facts)
         self._dead = DeadLetters(bus)
         self._deliveries = Deliveries(self._desk, self._dead, self._submit, self._facts)
         self._mark = recovery.Mark(bus)
-        self._deserted: dict[tuple[str, str], float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
-
-    def _facts(self) -> Facts:
-        return Facts(datetime.now(UTC), self._roster.lanes, self._policy)
 
     # ------------------------------------------------------------------------------------ requests
 
@@ -96,8 +86,14 @@ class Router:
         await self._desk.change(task, partial(decide.retry, command, self._facts()), meta)
         return await self._view(task)
 
+    async def rate(self, command: RateTask, meta: Meta) -> TaskView:
+        task = task_id(command.task)
+        await self._desk.refresh(task)  # another router may have heard another rating, or the task's end
+        await self._desk.change(task, partial(decide.rate, command), meta)
+        return await self._view(task)
+
     async def list_agents(self, command: ListAgents, meta: Meta) -> Agents:
-        return self._roster.view(self._loop.time(), command.role)
+        return self._traffic.agents(command.role)
 
     async def _submit(self, task: TaskId, command: SubmitTask, meta: Meta) -> TaskAccepted:
         facts, created = self._facts(), True
@@ -167,6 +163,10 @@ class Router:
         except Unreadable:
             pass  # the one who answers says so
 
+    def on_policy(self, msg: Msg) -> None:
+        """`$KV.CCA_STATE.policy.routing`: another version of the policy is to decide."""
+        self._traffic.policies.on_policy(msg)
+
     def on_intake(self, delivery: Delivery) -> None:
         """`cca.tasks.<role>`: somebody has published a task."""
         self._spawn(self._deliveries.take_in(delivery))
@@ -183,7 +183,6 @@ class Router:
 
     def _moved(self, task: str, before: Task, after: Task) -> None:
         """A task's state has changed, durably."""
-        self._roster.moved(before, after)
         if before.state == "working" and after.state != "completed" and before.agent and before.role:
             ended_elsewhere = after.state == "canceled" or (
                 after.failure is not None
@@ -215,40 +214,17 @@ class Router:
                 await asyncio.sleep(1)
         logger.error("task %s failed, but could not be put to the dead letters", task)
 
-    def _reroute(self, role: str) -> None:
-        """Lanes have changed: tasks of the role that wait for one may go on."""
-        waiting = [
-            task
-            for task, state in self._desk.open_tasks()
-            if state.held is not None and state.spec is not None and state.spec.role in (role, decide.AUTO)
-        ]
-        if waiting:
-            logger.info("%d tasks waited for role %s", len(waiting), role)
-            self._spawn(self._each(waiting, decide.route))
-
-    async def _lose_runs(self, agent: str, why: str) -> None:
-        """An agent is gone: what it ran is tried again without waiting for its leases to end."""
-        runs = [task for task, state in self._desk.open_tasks() if state.state == "working" and state.agent == agent]
-        await self._each(runs, lambda facts, state: claims.lose(agent, why, facts, state))
-
-    async def _each(self, tasks: list[str], decision: Callable[[Facts, Task], Decision]) -> None:
-        for start in range(0, len(tasks), 500):  # so that others get their turn in between
-            meta, facts = recovery.of_now(), self._facts()
-            stored = [self._desk.change(task, partial(decision, facts), meta) for task in tasks[start : start + 500]]
-            for result in await asyncio.gather(*stored, return_exceptions=True):
-                if isinstance(result, Exception):
-                    logger.warning("a task could not be routed now: %s", result)
-
     # ------------------------------------------------------------------------------------ life
 
     async def recover(self) -> None:
-        """Find who was there and which tasks are open, and finish what was cut short."""
+        """Find how lanes are chosen, who was there and which tasks are open, and finish what was cut short."""
+        await self._traffic.policies.start()
         for joined in await recovery.live_agents(self._bus):
             self._agents.adopt(joined.agent, joined)
         found = await recovery.open_tasks(self._log, await self._mark.read())
         for task, one in found.items():
             self._desk.adopt(task, one.at, one.first, one.meta)
-        await self._each(list(found), decide.repair)
+        await self._traffic.each(list(found), decide.repair)
         logger.info("%d tasks are open", len(found))
 
     def housekeeping(self) -> Callable[[], Awaitable[None]]:
@@ -267,7 +243,8 @@ class Router:
             await asyncio.sleep(HOUSEKEEPING_S)
             try:
                 await self._agents.lose_the_silent()
-                self._leave_deserted_lanes()
+                self._traffic.leave_deserted_lanes()
+                self._traffic.try_held()
                 if self._loop.time() - marked > MARK_EVERY_S:
                     last = await self._log.last_seq()
                     await self._mark.write(self._desk, last)
@@ -276,18 +253,6 @@ class Router:
                 logger.warning("housekeeping is put off: %s", error)
             except Exception:
                 logger.exception("housekeeping failed")
-
-    def _leave_deserted_lanes(self) -> None:
-        now = self._loop.time()
-        self._deserted = {place: self._deserted.get(place, now) for place in self._roster.deserted()}
-        gone = {place for place, since in self._deserted.items() if now - since > DESERTED_S}
-        if gone:
-            moving = [
-                task
-                for task, state in self._desk.open_tasks()
-                if state.state == "routed" and (state.role, state.lane) in gone
-            ]
-            self._spawn(self._each(moving, decide.route))
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         running = self._loop.create_task(coroutine)

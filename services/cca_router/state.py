@@ -18,6 +18,7 @@ from cca.contracts.task import (
     TaskFailed,
     TaskHeld,
     TaskProgressed,
+    TaskRated,
     TaskRejected,
     TaskRetried,
     TaskRouted,
@@ -27,6 +28,9 @@ from cca.contracts.task import (
 )
 from cca.decider import Fold
 from cca.message import Event
+
+FAILED_LANES = 8
+"""How many of the lanes that have failed a task are remembered: the last ones."""
 
 
 class Task(Struct, frozen=True):
@@ -47,6 +51,8 @@ class Task(Struct, frozen=True):
         retry_at: when the next attempt is due, while one is waited for.
         failure: of the last attempt that failed.
         reason: why it was canceled or rejected.
+        failed: the lanes (`role/lane`) in which an attempt has failed, the last one at the end.
+        rated: the last word on how good the outcome is.
     """
 
     state: State | None = None
@@ -68,6 +74,8 @@ class Task(Struct, frozen=True):
     reason: str | None = None
     progress: str | None = None
     fraction: float | None = None
+    failed: tuple[str, ...] = ()
+    rated: TaskRated | None = None
 
     @property
     def over(self) -> bool:
@@ -121,12 +129,26 @@ def evolve(task: Task, event: TaskEvent) -> Task:
             return replace(task, progress=event.message, fraction=event.fraction)
         case TaskAttemptFailed():
             return replace(
-                task, state="submitted", lane=None, held=None, retry_at=event.retry_at, failure=event.failure
+                task,
+                state="submitted",
+                lane=None,
+                held=None,
+                retry_at=event.retry_at,
+                failure=event.failure,
+                failed=_failed(task, event.failure),
             )
         case TaskHeld():
             return replace(task, state="submitted", lane=None, held=event.reason, retry_at=None)
         case TaskFailed():
-            return replace(task, state="failed", failure=event.failure, held=None, retry_at=None)
+            return replace(
+                task,
+                state="failed",
+                failure=event.failure,
+                usage=event.usage,
+                held=None,
+                retry_at=None,
+                failed=_failed(task, event.failure),
+            )
         case TaskCanceled():
             return replace(task, state="canceled", reason=event.reason, held=None, retry_at=None)
         case TaskRejected():
@@ -142,11 +164,28 @@ def evolve(task: Task, event: TaskEvent) -> Task:
                 held=None,
                 retry_at=None,
                 failure=None,
+                usage=None,
                 reason=None,
                 progress=None,
                 fraction=None,
+                rated=None,
             )
+        case TaskRated():
+            return replace(task, rated=event)
     assert_never(event)
+
+
+def lane_of(task: Task) -> str | None:
+    """The lane (`role/lane`) in which a task is queued or running."""
+    return f"{task.role}/{task.lane}" if task.state in ("routed", "working") else None
+
+
+def _failed(task: Task, failure: Failure) -> tuple[str, ...]:
+    """The lanes that have failed the task, with the present one; a task that is at fault itself says nothing of it."""
+    if task.lane is None or failure.kind == "rejected":
+        return task.failed
+    here = f"{task.role}/{task.lane}"
+    return (*(lane for lane in task.failed if lane != here), here)[-FAILED_LANES:]
 
 
 TASK: Fold[Task] = Fold(Task(), cast("Callable[[Task, Event], Task]", evolve))

@@ -2,7 +2,9 @@
 
 from cca.contracts.task import TaskAccepted, TaskSubmitted, TaskView
 from cca.message import Seq
-from cca_router.decide import Facts, missing, not_found
+from cca_router.decide import not_found
+from cca_router.facts import Facts
+from cca_router.guards import missing
 from cca_router.state import Task
 
 
@@ -39,6 +41,7 @@ def view(task_id: str, task: Task, seq: Seq = Seq(0), facts: Facts | None = None
         waiting=waiting(task, facts),
         progress=task.progress,
         retry_at=task.retry_at,
+        quality=None if task.rated is None else task.rated.quality,
         seq=seq,
     )
 

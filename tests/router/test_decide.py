@@ -12,6 +12,7 @@ from cca.contracts.task import (
     DoTask,
     Due,
     Failure,
+    RateTask,
     Retry,
     RetryTask,
     SubmitTask,
@@ -20,6 +21,7 @@ from cca.contracts.task import (
     TaskCompleted,
     TaskFailed,
     TaskHeld,
+    TaskRated,
     TaskRejected,
     TaskRetried,
     TaskRouted,
@@ -27,11 +29,11 @@ from cca.contracts.task import (
 )
 from cca.errors import Refused
 from cca.message import Event
+from cca.routing.policy import LaneLoad
 from cca.testing.examples import ID, NOW, attempt_failed, routed, started, submitted
 from cca.testing.given import When, given
 from cca_router import decide
-from cca_router.decide import Facts
-from cca_router.policy import LaneLoad, WeightedRandom
+from cca_router.facts import Facts
 from cca_router.state import TASK, Task
 
 A, B = LaneLoad("docs", "a", capacity=4), LaneLoad("docs", "b", capacity=4)
@@ -40,7 +42,7 @@ HELD = TaskHeld(ID, "no live worker for role docs")
 
 
 def facts(*lanes: LaneLoad, now: datetime = NOW) -> Facts:
-    return Facts(now, lambda role: [lane for lane in lanes if role in (lane.role, "auto")], WeightedRandom())
+    return Facts(now, lambda role: [lane for lane in lanes if role in (lane.role, "auto")])
 
 
 def submit(command: SubmitTask, *lanes: LaneLoad, history: Sequence[Event] = ()) -> When[Task]:
@@ -184,6 +186,56 @@ def test_work_after_a_retry_is_no_duplicate_of_work_before_it() -> None:
     again = retry(submitted(), TaskCanceled(ID))  # the route never reached the log, but its work did
     assert work_of(first).route == work_of(again).route == 1
     assert first.sides[0].dedup != again.sides[0].dedup
+
+
+def test_a_retry_knows_the_lanes_that_have_failed_the_task() -> None:
+    no = Failure("error", "no")
+    history = (submitted(), routed("a"), started(), attempt_failed(1), routed("b", 2), started(2, 2))
+    when = retry(*history, TaskFailed(ID, 2, "w1", no))
+    assert when.state.failed == ("docs/a",)  # both attempts were started in lane a
+    story: list[Event] = [submitted(max_attempts=99)]
+    for number in range(1, 12):
+        story += [routed(f"l{number}", number), TaskAttemptFailed(ID, number, "w1", no)]
+    story += [routed("l5", 12), TaskAttemptFailed(ID, 12, "w1", no)]
+    assert TASK.over(Task(), story).failed == tuple(f"docs/l{n}" for n in (4, 6, 7, 8, 9, 10, 11, 5))
+    fault = TaskFailed(ID, 1, "w1", Failure("rejected", "not for me"))
+    assert TASK.over(Task(), [submitted(), routed("a"), started(), fault]).failed == ()
+
+
+# ------------------------------------------------------------------------------------------ rate
+
+DONE = (submitted(), routed(), started(), TaskCompleted(ID, 1, "w1"))
+RATED = TaskRated(ID, 1, 0.8, "good", "ann")
+
+
+def rate(*history: Event, quality: float = 0.8, comment: str = "good") -> When[Task]:
+    return given(TASK, *history).when(partial(decide.rate, RateTask(ID, quality, comment, "ann")))
+
+
+def test_an_outcome_is_rated_and_the_last_rating_counts() -> None:
+    when = rate(*DONE).then(RATED)
+    assert (when.state.state, when.state.rated) == ("completed", RATED)
+    rate(*DONE, RATED).then()
+    rate(*DONE, RATED, quality=0.2).then(TaskRated(ID, 1, 0.2, "good", "ann"))
+    rate(*DONE, RATED, TaskRated(ID, 1, 0.2)).then(RATED)
+    rate(*DONE, comment="a\x00b").then(TaskRated(ID, 1, 0.8, "a\ufffdb", "ann"))
+    rate(submitted(), routed(), started(), TaskFailed(ID, 1, "w1", Failure("error", "no"))).then(RATED)
+
+
+def test_a_rating_is_about_the_decision_that_led_to_the_outcome() -> None:
+    again = (submitted(), routed(), started(), attempt_failed(1), routed(route=2), started(2, 2))
+    rate(*again, TaskCompleted(ID, 2, "w1")).then(TaskRated(ID, 2, 0.8, "good", "ann"))
+
+
+def test_what_has_no_outcome_cannot_be_rated() -> None:
+    rate().refused("not-found")
+    for history in (DONE[:1], DONE[:2], DONE[:3], (*DONE[:2], TaskCanceled(ID)), (TaskRejected(ID, "x", "y"),)):
+        rate(*history).refused("not-over")
+
+
+def test_a_task_that_starts_again_has_no_rating() -> None:
+    failed = (*DONE[:3], TaskFailed(ID, 1, "w1", Failure("error", "no")), RATED)
+    assert retry(*failed).then_kinds(TaskRetried, TaskRouted).state.rated is None
 
 
 # ------------------------------------------------------------------------------------------ due

@@ -19,11 +19,11 @@ from cca.contracts.task import (
     TaskStarted,
 )
 from cca.message import Event
+from cca.routing.policy import LaneLoad
 from cca.testing.examples import ID, NO, NOW, routed, started, submitted
 from cca.testing.given import When, given
 from cca_router import claims
-from cca_router.decide import Facts
-from cca_router.policy import LaneLoad, WeightedRandom
+from cca_router.facts import Facts
 from cca_router.state import TASK, Task
 
 HERE = LaneLoad("docs", "a", capacity=4)
@@ -39,7 +39,7 @@ AGAIN: Sequence[Event] = (*WAITING, routed(route=2), started(2, 2, agent="w2"))
 
 
 def facts(*lanes: LaneLoad) -> Facts:
-    return Facts(NOW, lambda _: lanes, WeightedRandom())
+    return Facts(NOW, lambda _: lanes)
 
 
 def claim(

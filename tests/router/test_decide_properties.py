@@ -11,12 +11,14 @@ from msgspec import Struct
 
 from cca import codec
 from cca.contracts.agent import Claim, Completion, Misfortune, Progress, Receipt, Verdict
+from cca.contracts.policy import LaneSummary, Params
 from cca.contracts.task import (
     CancelTask,
     Candidate,
     DoTask,
     Due,
     Failure,
+    RateTask,
     Retry,
     RetryTask,
     SubmitTask,
@@ -25,6 +27,7 @@ from cca.contracts.task import (
     TaskCompleted,
     TaskFailed,
     TaskProgressed,
+    TaskRated,
     TaskRejected,
     TaskRetried,
     TaskRouted,
@@ -34,9 +37,10 @@ from cca.contracts.task import (
 from cca.decider import Decision
 from cca.errors import Refused
 from cca.message import Event
+from cca.routing.policy import LaneLoad, draw
+from cca.routing.simple import Uniform, WeightedRandom
 from cca_router import claims, decide
-from cca_router.decide import Facts
-from cca_router.policy import LaneLoad, WeightedRandom, draw
+from cca_router.facts import Facts, Routing
 from cca_router.state import TASK, Task
 from cca_router.views import view, waiting
 
@@ -59,12 +63,22 @@ class Step(Struct, frozen=True):
     lanes: tuple[LaneLoad, ...]
     now: datetime
     kept: int
+    routing: Routing
     by: str = ""
     offset: int = 0
 
 
 CALM = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 OFFSET = st.sampled_from([0, 0, 0, 0, -1, 1])
+COSTS = {"docs/a": LaneSummary(n=3.0, cost_usd=0.5), "backend/a": LaneSummary(n=3.0, cost_usd=0.1)}
+ROUTINGS = st.sampled_from(
+    [
+        Routing(),
+        Routing(WeightedRandom()),
+        Routing(Uniform(), 3, params=Params(in_flight={"docs/a": 0, "docs/b": 2})),
+        Routing(WeightedRandom(), 4, summaries=COSTS, params=Params(in_flight={"docs/b": 0}, ceilings={"all": 0.2})),
+    ]
+)
 AGENT = st.sampled_from(["w1", "w2"])
 FAILURES = st.sampled_from(
     [
@@ -104,6 +118,7 @@ def asks(pick: Callable[[Any], Any], spec: SubmitTask) -> tuple[str, Ask, str, i
         "complete": lambda f, t, seen: claims.complete(Completion(ID, seen.attempt + off, {"n": number}), agent, t),
         "fail": lambda f, t, seen: claims.fail(Misfortune(ID, seen.attempt + off, failure), agent, f, t),
         "progress": lambda f, t, seen: claims.progress(Progress(ID, seen.attempt + off, f"{number}"), agent, t),
+        "rate": lambda f, t, seen: decide.rate(RateTask(ID, number / 4), t),
         "lose": lambda f, t, seen: claims.lose(agent, "gone", f, t),
     }
     often = ["submit", "route", "claim", "claim", "claim", "fail", "fail", "due", "due", "complete"]
@@ -121,7 +136,8 @@ def stories(draw_: Callable[[Any], Any]) -> tuple[SubmitTask, list[Step]]:
         if number == 0 and draw_(st.booleans()):
             name, ask = "submit", lambda f, t, seen: decide.submit(spec, ID, f, t)
         kept = draw_(st.sampled_from([9, 9, 9, 9, 1]))
-        steps.append(Step(name, ask, tuple(lanes), NOW + timedelta(seconds=number * 10), kept, by, off))
+        now = NOW + timedelta(seconds=number * 10)
+        steps.append(Step(name, ask, tuple(lanes), now, kept, draw_(ROUTINGS), by, off))
     return spec, steps
 
 
@@ -129,7 +145,7 @@ def facts(step: Step) -> Facts:
     return Facts(
         step.now,
         lambda role: [lane for lane in step.lanes if role in (lane.role, "auto")],
-        WeightedRandom(),
+        step.routing,
     )
 
 
@@ -191,7 +207,7 @@ def test_a_task_ends_once_and_only_a_retry_starts_it_again(story: tuple[SubmitTa
             assert ended
             ended = False
         else:
-            assert not ended, f"{event} after the end"
+            assert not ended or isinstance(event, TaskRated), f"{event} after the end"
         ended = ended or isinstance(event, ENDS)
 
 
@@ -233,7 +249,7 @@ def test_whatever_happened_a_task_that_is_not_over_can_still_be_done(story: tupl
     task, _ = told(story[1])
     if task.state is None or task.over:
         return
-    alive = Facts(NOW, lambda role: [one for one in LANES if role in (one.role, "auto")], WeightedRandom())
+    alive = Facts(NOW, lambda role: [one for one in LANES if role in (one.role, "auto")])
     for _ in range(4):
         decision = decide.repair(alive, task)
         if task.held is not None or task.state == "routed":

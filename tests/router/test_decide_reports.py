@@ -24,11 +24,11 @@ from cca.contracts.task import (
     Usage,
 )
 from cca.message import Event
+from cca.routing.policy import LaneLoad
 from cca.testing.examples import ID, NO, NOW, routed, started, submitted
 from cca.testing.given import When, given
 from cca_router import claims
-from cca_router.decide import Facts
-from cca_router.policy import LaneLoad, WeightedRandom
+from cca_router.facts import Facts
 from cca_router.state import TASK, Task
 
 HERE = LaneLoad("docs", "a", capacity=4)
@@ -44,7 +44,7 @@ AGAIN: Sequence[Event] = (*WAITING, routed(route=2), started(2, 2, agent="w2"))
 
 
 def facts(*lanes: LaneLoad) -> Facts:
-    return Facts(NOW, lambda _: lanes, WeightedRandom())
+    return Facts(NOW, lambda _: lanes)
 
 
 # ------------------------------------------------------------------------------------------ complete
@@ -103,6 +103,15 @@ def fail(
     item = Misfortune(ID, attempt, failure, 0.5)
     seen = facts(HERE) if alive else facts()
     return given(TASK, *history).when(partial(claims.fail, item, agent, seen))
+
+
+def test_what_a_failed_attempt_used_is_kept() -> None:
+    usage = Usage(input_tokens=3, cost_usd=0.5)
+    for history, kind in ((WORKING, TaskAttemptFailed), ((submitted(max_attempts=1), *WORKING[1:]), TaskFailed)):
+        item = Misfortune(ID, 1, NO, 0.5, usage)
+        event = given(TASK, *history).when(partial(claims.fail, item, "w1", facts(HERE))).then_kinds(kind).events[0]
+        assert isinstance(event, TaskAttemptFailed | TaskFailed)
+        assert event.usage == usage
 
 
 def test_a_failed_attempt_is_tried_again_after_a_while_by_a_timer_in_the_log() -> None:

@@ -19,11 +19,11 @@ from cca.contracts.task import (
     TaskSubmitted,
 )
 from cca.message import Event
+from cca.routing.policy import LaneLoad
 from cca.testing.examples import ID, NOW, routed, started, submitted
 from cca.testing.given import When, given
 from cca_router import decide
-from cca_router.decide import Facts
-from cca_router.policy import LaneLoad, WeightedRandom
+from cca_router.facts import Facts
 from cca_router.state import TASK, Task
 from cca_router.storable import MAX_BYTES, fingerprint_of
 
@@ -33,7 +33,7 @@ HELD = TaskHeld(ID, "no live worker for role docs")
 
 
 def facts(*lanes: LaneLoad, now: datetime = NOW) -> Facts:
-    return Facts(now, lambda role: [lane for lane in lanes if role in (lane.role, "auto")], WeightedRandom())
+    return Facts(now, lambda role: [lane for lane in lanes if role in (lane.role, "auto")])
 
 
 def submit(command: SubmitTask, *lanes: LaneLoad, history: Sequence[Event] = ()) -> When[Task]:
@@ -64,7 +64,7 @@ def test_a_task_is_submitted_routed_and_its_work_goes_with_it() -> None:
     event = when.events[1]
     assert isinstance(event, TaskRouted)
     assert (event.route, event.role, event.lane, event.propensity) == (1, "docs", "a", 1.0)
-    assert event.policy == "weighted-random/1"
+    assert (event.policy, event.version) == ("least-loaded/1", 0)
     assert [candidate.lane for candidate in event.candidates] == ["a"]
     assert work_of(when) == DoTask(ID, 1, "docs", "a", "say hello")
     assert when.state.state == "routed"
@@ -85,6 +85,7 @@ def test_everything_that_was_asked_is_kept_and_given_to_the_worker() -> None:
         max_attempts=5,
         timeout_s=9.0,
         retry=Retry(initial_s=3.0),
+        deadline_s=600.0,
     )
     when = submit(command, A, B)
     spec = when.state.spec
@@ -130,6 +131,14 @@ def test_the_order_of_keys_does_not_make_another_request() -> None:
     one = fingerprint_of(SubmitTask("x", input={"a": 1, "b": {"c": 2, "d": 3}}), "docs")
     assert one == fingerprint_of(SubmitTask("x", input={"b": {"d": 3, "c": 2}, "a": 1}), "docs")
     assert len(one) == 64
+
+
+def test_fingerprints_that_are_in_the_log_stay_what_they_are() -> None:
+    plain = "ac753147dc95146c38b8cfd92e84cb8cbb2c327e8cd64f85f08367dd4c4b2c89"
+    asked = SubmitTask("read", input={"file": "a.py"}, kind="review", timeout_s=9.0, retry=Retry(initial_s=3.0))
+    assert fingerprint_of(SubmitTask("say hello"), "docs") == plain
+    assert fingerprint_of(asked, "docs") == "ea2ea574d786264ca2c9bf9c6f458cfcead672db54a35c26a5f8c854f980ddd4"
+    assert fingerprint_of(SubmitTask("say hello", deadline_s=60.0), "docs") != plain
 
 
 def test_a_submission_that_was_cut_short_is_finished_when_it_is_repeated() -> None:

@@ -8,9 +8,9 @@ from hypothesis import given as forall
 from hypothesis import strategies as st
 
 from cca.contracts.agent import AgentJoined, AgentLeft, AgentLost, Heartbeat, Join, Leave
+from cca.routing.policy import LaneLoad
 from cca.testing.given import given
 from cca_router import roster
-from cca_router.policy import LaneLoad
 from cca_router.roster import AGENT, Roster, consumers
 from cca_router.state import Task
 

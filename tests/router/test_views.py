@@ -9,8 +9,10 @@ from cca.contracts.task import (
     TaskAccepted,
     TaskAttemptFailed,
     TaskCompleted,
+    TaskFailed,
     TaskHeld,
     TaskProgressed,
+    TaskRated,
     TaskRejected,
     TaskRouted,
     TaskStarted,
@@ -20,8 +22,8 @@ from cca.contracts.task import (
 )
 from cca.errors import Refused
 from cca.message import Event, Seq
-from cca_router.decide import Facts
-from cca_router.policy import LaneLoad, WeightedRandom
+from cca.routing.policy import LaneLoad
+from cca_router.facts import Facts
 from cca_router.state import TASK, Task
 from cca_router.views import accepted, view
 
@@ -57,6 +59,17 @@ def test_a_task_is_shown_with_what_was_asked_and_how_it_ended() -> None:
     )
 
 
+def test_a_task_is_shown_with_the_last_word_on_its_quality() -> None:
+    done = [ASKED, ROUTED, STARTED, TaskCompleted("t", 1, "w1")]
+    assert seen(*done).quality is None
+    assert seen(*done, TaskRated("t", 1, 0.5), TaskRated("t", 1, 0.0)).quality == 0.0
+
+
+def test_a_failed_task_is_shown_with_what_its_last_attempt_used() -> None:
+    usage = Usage(output_tokens=7)
+    assert seen(ASKED, ROUTED, STARTED, TaskFailed("t", 1, "w1", NO, 0.5, usage)).usage == usage
+
+
 def test_a_task_says_what_it_waits_for() -> None:
     held = "no live worker for role docs"
     assert seen(ASKED, TaskHeld("t", held)).waiting == held
@@ -70,7 +83,7 @@ def test_a_task_says_what_it_waits_for() -> None:
 
 def test_a_queued_task_says_that_its_lane_has_died() -> None:
     def alive(*lanes: LaneLoad) -> Facts:
-        return Facts(NOW, lambda _: lanes, WeightedRandom())
+        return Facts(NOW, lambda _: lanes)
 
     assert seen(ASKED, ROUTED, facts=alive(LaneLoad("docs", "a", 1))).waiting == "queued in lane a"
     dead = seen(ASKED, ROUTED, facts=alive(LaneLoad("docs", "b", 1))).waiting
