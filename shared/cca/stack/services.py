@@ -13,5 +13,6 @@ class ServiceProcess(Struct, frozen=True):
 SERVICES = (
     ServiceProcess("cca_router"),
     ServiceProcess("cca_projector"),
+    ServiceProcess("cca_learner"),
     ServiceProcess("cca_gateway", ready_path="/readyz"),
 )
