@@ -1,5 +1,6 @@
 """Who is there and how busy: the live roster from the router, what was done from the tables."""
 
+import asyncio
 from collections import Counter, defaultdict
 from datetime import datetime
 from typing import Any
@@ -10,9 +11,10 @@ from msgspec import Struct
 
 from cca import codec
 from cca.contracts.agent import Agents, AgentView, ListAgents
+from cca.contracts.learner import Average, Averages
 from cca.contracts.task import OVER, Word
 from cca.nats import subjects
-from cca_gateway import queries
+from cca_gateway import learning, queries
 from cca_gateway.call import Call
 from cca_gateway.gateway import Gateway
 
@@ -40,7 +42,11 @@ class Roles(Struct, frozen=True):
 
 
 class LaneLoad(Struct, frozen=True, omit_defaults=True):
-    """A lane of a role. `success_rate` is of the tasks that are over; `duration_s` is their mean."""
+    """A lane of a role. `success_rate` is of the tasks that are over; `duration_s` is their mean.
+
+    What ends in `_ema` are moving averages over its attempts, newest weighing most; they are the learner's, and not
+    there when it does not answer.
+    """
 
     role: str
     lane: str
@@ -52,10 +58,17 @@ class LaneLoad(Struct, frozen=True, omit_defaults=True):
     failed: int = 0
     success_rate: float | None = None
     duration_s: float | None = None
+    success_ema: float | None = None
+    duration_s_ema: float | None = None
+    tokens_ema: float | None = None
+    cost_usd_ema: float | None = None
 
 
 class AgentLoad(Struct, frozen=True, omit_defaults=True):
-    """A live agent: what it runs and may run at once, and how its attempts have ended, over all its sessions."""
+    """A live agent: what it runs and may run at once, and how its attempts have ended, over all its sessions.
+
+    What ends in `_ema` are moving averages over its attempts, as those of a lane.
+    """
 
     agent: str
     role: str
@@ -65,15 +78,21 @@ class AgentLoad(Struct, frozen=True, omit_defaults=True):
     completed: int = 0
     failed: int = 0
     success_rate: float | None = None
+    success_ema: float | None = None
+    duration_s_ema: float | None = None
+    tokens_ema: float | None = None
+    cost_usd_ema: float | None = None
 
 
-class Workloads(Struct, frozen=True):
-    """How busy everything is. `pending` counts the tasks that are not over and not being worked on."""
+class Workloads(Struct, frozen=True, omit_defaults=True):
+    """How busy everything is. `pending` counts the tasks that are not over and not being worked on; `ema_alpha` is
+    the weight of the newest attempt in the moving averages."""
 
     lanes: list[LaneLoad]
     agents: list[AgentLoad]
     tasks: int
     pending: int
+    ema_alpha: float | None = None
 
 
 class Running(Struct, frozen=True, omit_defaults=True):
@@ -137,8 +156,11 @@ async def roles(gateway: Gateway, call: Call) -> web.Response:
 
 async def workloads(gateway: Gateway, call: Call) -> web.Response:
     """How busy each lane and each agent is."""
-    live, counts = await _live(gateway, call), await gateway.counts.get()
+    live, counts, learned = await asyncio.gather(
+        _live(gateway, call), gateway.counts.get(), learning.averages(gateway, call)
+    )
     done = await queries.workers(gateway.tables, [agent.agent for agent in live])
+    averages = learned or Averages(0.0, {}, {})
     lanes: dict[tuple[str, str], list[AgentView]] = defaultdict(list)
     for agent in live:
         lanes[agent.role, agent.lane].append(agent)
@@ -147,15 +169,19 @@ async def workloads(gateway: Gateway, call: Call) -> web.Response:
         if row["lane"] is not None:
             states[row["role"], row["lane"]][row["state"]] = row
     answer = Workloads(
-        [_lane(*name, lanes.get(name, []), states.get(name, {})) for name in sorted(lanes.keys() | states.keys())],
-        [_agent(agent, done.get(agent.agent)) for agent in live],
+        [
+            _lane(*name, lanes.get(name, []), states.get(name, {}), averages.lanes.get("/".join(name)))
+            for name in sorted(lanes.keys() | states.keys())
+        ],
+        [_agent(agent, done.get(agent.agent), averages.agents.get(agent.agent)) for agent in live],
         sum(row["tasks"] for row in counts),
         sum(row["tasks"] for row in counts if row["state"] in PENDING),
+        learned.alpha if learned else None,
     )
     return call.answer(_encode(answer))
 
 
-def _lane(role: str, lane: str, live: list[AgentView], states: dict[str, Any]) -> LaneLoad:
+def _lane(role: str, lane: str, live: list[AgentView], states: dict[str, Any], average: Average | None) -> LaneLoad:
     counts = {state: row["tasks"] for state, row in states.items()}
     over = sum(count for state, count in counts.items() if state in OVER and state != "canceled")
     completed = states.get("completed")
@@ -170,13 +196,22 @@ def _lane(role: str, lane: str, live: list[AgentView], states: dict[str, Any]) -
         counts.get("failed", 0),
         counts.get("completed", 0) / over if over else None,
         completed["duration_s"] if completed else None,
+        *_moving(average),
     )
 
 
-def _agent(agent: AgentView, row: Any) -> AgentLoad:
+def _agent(agent: AgentView, row: Any, average: Average | None) -> AgentLoad:
     completed, failed = (row["completed"], row["failed"]) if row else (0, 0)
     rate = completed / (completed + failed) if completed + failed else None
-    return AgentLoad(agent.agent, agent.role, agent.lane, agent.running, agent.concurrency, completed, failed, rate)
+    there = (agent.agent, agent.role, agent.lane, agent.running, agent.concurrency)
+    return AgentLoad(*there, completed, failed, rate, *_moving(average))
+
+
+def _moving(average: Average | None) -> tuple[float | None, ...]:
+    """The four moving averages, in the order in which lanes and agents show them."""
+    if average is None:
+        return (None, None, None, None)
+    return (average.success, average.duration_s, average.tokens, average.cost_usd)
 
 
 async def activity(gateway: Gateway, call: Call) -> web.Response:

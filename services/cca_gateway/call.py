@@ -26,21 +26,28 @@ class Call:
         request: aiohttp's request.
         id: its name in answers and logs.
         known: whether a valid key came with it; always true unless the route needs none.
+        key: the name of that key; empty when the route needs none.
         task: the task id in its path, canonical; empty when the path has none.
         body: the decoded body, of the route's type.
         query: the decoded query parameters, of the route's type.
     """
 
-    __slots__ = ("body", "id", "known", "query", "request", "task")
+    __slots__ = ("body", "id", "key", "known", "query", "request", "task")
 
     def __init__(self, request: BaseRequest) -> None:
         self.request = request
         presented = request.headers.get("X-Request-Id")
         self.id = presented if presented and _REQUEST_ID.match(presented) else uuid7()
         self.known = False
+        self.key = ""
         self.task = ""
         self.body: Any = None
         self.query: Any = None
+
+    @property
+    def requester(self) -> str:
+        """On whose behalf it is, unless the body says: of the holder of the key, by its name."""
+        return self.key[:200]
 
     @property
     def headers(self) -> dict[str, str] | None:

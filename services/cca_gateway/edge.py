@@ -17,7 +17,8 @@ from cca_gateway.bodies import check_type, decoder, query_reader, read
 from cca_gateway.call import EVENT_STREAM, JSON, Call
 from cca_gateway.gateway import Gateway
 from cca_gateway.problems import Problem
-from cca_gateway.routes import BASE, Route
+from cca_gateway.route import Route
+from cca_gateway.routes import BASE
 
 logger = logging.getLogger("cca_gateway")
 
@@ -74,8 +75,8 @@ class Edge:
         if endpoint is not None and endpoint.route.open:
             call.known = is_known(gateway.keys, request)
         else:
-            authenticate(gateway.keys, request, browser=endpoint is not None and endpoint.route.browser)
-            call.known = True
+            key = authenticate(gateway.keys, request, browser=endpoint is not None and endpoint.route.browser)
+            call.known, call.key = True, key.name or key.id
         if methods is None:
             raise Problem("not-found", "there is no such path; GET /api/v1/openapi.json lists what there is")
         if endpoint is None:

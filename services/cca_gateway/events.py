@@ -16,6 +16,7 @@ from cca.contracts.task import (
     TaskFailed,
     TaskHeld,
     TaskProgressed,
+    TaskRated,
     TaskRejected,
     TaskRetried,
     TaskRouted,
@@ -36,7 +37,7 @@ SCAN_LIMIT = 20_000
 GATHER = 0.02
 """Seconds between a wake and the read in the tail of the whole log, so that a burst is read at once."""
 
-OVER = {tag_of(kind): True for kind in (TaskCompleted, TaskFailed, TaskCanceled, TaskRejected)} | {
+OVER = {tag_of(kind): True for kind in (TaskCompleted, TaskFailed, TaskCanceled, TaskRejected, TaskRated)} | {
     tag_of(kind): False
     for kind in (
         TaskSubmitted,
@@ -48,7 +49,7 @@ OVER = {tag_of(kind): True for kind in (TaskCompleted, TaskFailed, TaskCanceled,
         TaskRetried,
     )
 }
-"""Whether a task is over after an event of a type; other types say nothing about it."""
+"""Whether a task is over after an event of a type (only what is over is rated); other types say nothing about it."""
 
 After = Annotated[int, Meta(ge=0, le=2**62, description="Only what stands after this position in the log.")]
 Cursor = Annotated[int, Meta(ge=0, le=2**62, description="The `next` of the page before.")] | None

@@ -29,6 +29,10 @@ class Gateway:
         bus: the connection to NATS.
         keys: who may come in.
         tables: what the projector keeps.
+
+    Attributes:
+        configuring: held from reading the routing parameters until some are changed, so that of two changes at the
+            same time neither is lost.
     """
 
     def __init__(self, bus: Bus, keys: Keyring, tables: Tables) -> None:
@@ -36,6 +40,7 @@ class Gateway:
         self.log = JetStreamLog(bus)
         self.wakes = Wakes(bus)
         self.closing = False
+        self.configuring = asyncio.Lock()
         self.counts = Cached(lambda _: COUNTS_AGE, lambda: queries.counts(tables))
         self.readiness = Cached(probes.age, lambda: probes.probe(bus, tables))
         self.openapi = b""
@@ -51,14 +56,18 @@ class Gateway:
         Raises `Problem` `too-large`, `Refused`, `Unreadable`, or `Busy`, at once when NATS is away.
         """
         self.see_that_bus_is_there()
-        if len(body) > self.bus.nc.max_payload - HEADROOM:
-            raise Problem("too-large", "the task is too large for one message on the bus")
+        self.see_that_it_fits(body)
         return await self.bus.request(subject, body, headers, timeout)
 
     def see_that_bus_is_there(self) -> None:
         """Raises `Busy` when it is not: better at once than after a time-out."""
         if not self.bus.is_connected:
             raise Busy("the connection to NATS is down")
+
+    def see_that_it_fits(self, body: bytes) -> None:
+        """Raises `Problem` `too-large` for what NATS would not take as one message."""
+        if len(body) > self.bus.nc.max_payload - HEADROOM:
+            raise Problem("too-large", "the request is too large for one message on the bus")
 
     @contextmanager
     def waiting(self) -> Iterator[None]:

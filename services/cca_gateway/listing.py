@@ -73,6 +73,7 @@ class TaskSummary(Struct, frozen=True, omit_defaults=True):
     updated_at: datetime | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    quality: float | None = None
 
 
 class TaskPage(Struct, frozen=True):

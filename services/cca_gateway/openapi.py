@@ -9,11 +9,14 @@ import msgspec
 from msgspec import Struct
 
 from cca import __version__
+from cca.contracts.task import SubmitTask
+from cca.message import Command
 from cca_gateway.call import EVENT_STREAM, JSON
 from cca_gateway.events import LoggedEvent
 from cca_gateway.output import OutputPart
 from cca_gateway.problems import KINDS, MEDIA_TYPE, TYPE, ProblemDetails
-from cca_gateway.routes import BASE, ROUTES, Route
+from cca_gateway.route import Route
+from cca_gateway.routes import BASE, ROUTES
 
 Schema = dict[str, Any]
 
@@ -28,7 +31,9 @@ def document() -> Schema:
     kinds = _kinds()
     found, components = msgspec.json.schema_components(kinds, ref_template=TEMPLATE)
     schemas = dict(zip(map(repr, kinds), found, strict=True))
-    components["SubmitTask"]["required"].remove("type")  # the path says it
+    for kind in (SubmitTask, *(route.body for route in ROUTES)):
+        if isinstance(kind, type) and issubclass(kind, Command):
+            _forget_type(components[kind.__name__])
     paths: dict[str, Schema] = {}
     for route in ROUTES:
         paths.setdefault(BASE + route.path, {})[route.method.lower()] = _operation(route, schemas)
@@ -37,7 +42,7 @@ def document() -> Schema:
         "info": {
             "title": "CCA",
             "version": __version__,
-            "summary": "Tasks for fleets of AI coding agents: submit, follow, cancel, look.",
+            "summary": "Tasks for fleets of AI coding agents: submit, follow, cancel, look; and how they are routed.",
             "description": (
                 "Every answer carries `X-Request-Id`; errors are RFC 9457 problem details whose `type` is stable "
                 f"(`{TYPE}<code>`). `/livez` and `/readyz` are also offered without `{BASE}`."
@@ -58,6 +63,14 @@ def document() -> Schema:
         },
     }
     return typing.cast(Schema, _portable(document))
+
+
+def _forget_type(schema: Schema) -> None:
+    """A command need not say what it is: the path says it."""
+    if "type" in (required := schema["required"]):
+        required.remove("type")
+    if not required:
+        del schema["required"]
 
 
 def _kinds() -> list[Any]:

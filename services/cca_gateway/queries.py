@@ -24,7 +24,7 @@ class Attempt(Struct, frozen=True, omit_defaults=True):
 
 
 DETAIL = """
-SELECT input, timeout_s, fraction, duration_s, created_at, updated_at, started_at, ended_at
+SELECT input, timeout_s, deadline_s, fraction, duration_s, created_at, updated_at, started_at, ended_at
 FROM cca.tasks WHERE task = $1
 """
 
@@ -38,7 +38,7 @@ PREVIEW = 200
 
 LIST = f"""
 SELECT task, state, role, priority, lane, kind, requester, labels, agent, attempt, max_attempts, reason, waiting,
-    progress, fraction, retry_at, duration_s, created_at, updated_at, started_at, ended_at, first_seq,
+    progress, fraction, retry_at, duration_s, created_at, updated_at, started_at, ended_at, quality, first_seq,
     failure::jsonb - 'detail' AS failure,
     CASE WHEN length(description) <= {PREVIEW} THEN description ELSE left(description, {PREVIEW} - 1) || '…' END
         AS description

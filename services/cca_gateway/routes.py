@@ -1,57 +1,23 @@
 """Every route, in one table: the HTTP router and the OpenAPI document are both made from it."""
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
-from aiohttp import web
-from msgspec import Struct
-
 from cca.contracts.agent import Agents
+from cca.contracts.learner import (
+    EvaluatePolicy,
+    Evaluation,
+    Explanation,
+    PolicyHistory,
+    PolicyStatus,
+    RunShadow,
+)
+from cca.contracts.policy import Params
 from cca.contracts.task import SubmitTask, TaskAccepted, TaskView
-from cca_gateway import agents, documents, events, health, listing, output, tasks
-from cca_gateway.call import Call
-from cca_gateway.gateway import Gateway
+from cca_gateway import agents, documents, events, health, learning, listing, output, tasks
 from cca_gateway.probes import Readiness
+from cca_gateway.route import Route
 
 BASE = "/api/v1"
-
-Handler = Callable[[Gateway, Call], Awaitable[web.StreamResponse]]
-
-
-class Route(Struct, frozen=True, kw_only=True):
-    """One method on one path.
-
-    Attributes:
-        path: below `BASE`; `{task}` stands for a task id.
-        handle: what answers.
-        summary: one line for the documentation.
-        answers: status to the type of the JSON body, or to a media type.
-        refusals: codes of `problems.KINDS` that are particular to the route.
-        body: the type of the request's JSON body.
-        decode_as: what the body is decoded as, when that differs.
-        optional_body: whether the body may be left out.
-        query: a Struct whose fields are the query parameters.
-        headers: request headers that matter, by name, each with what it does.
-        open: needs no key, and is also offered without `BASE`.
-        browser: a page for people: Basic credentials are asked for and taken.
-        streams: also offered as server-sent events.
-    """
-
-    method: str
-    path: str
-    handle: Handler
-    summary: str
-    answers: dict[int, Any]
-    refusals: tuple[str, ...] = ()
-    body: Any = None
-    decode_as: Any = None
-    optional_body: bool = False
-    query: type[Struct] | None = None
-    headers: dict[str, str] = {}
-    open: bool = False
-    browser: bool = False
-    streams: bool = False
-
 
 _IDEMPOTENCY = (
     "Unique per requester, for ever. The same key with the same task is answered with what is known of it "
@@ -141,6 +107,24 @@ ROUTES: tuple[Route, ...] = (
         refusals=("not-found", "bad-id", "not-over"),
     ),
     Route(
+        method="POST",
+        path="/tasks/{task}/feedback",
+        handle=tasks.rate,
+        summary="Say how good the result of a task is; routing learns from it",
+        body=tasks.Feedback,
+        answers={200: TaskView},
+        refusals=("not-found", "bad-id", "not-over"),
+    ),
+    Route(
+        method="GET",
+        path="/tasks/{task}/explain",
+        handle=learning.explain,
+        summary="Why a task was routed as it was; with `replay`, the proof that it would be again",
+        query=learning.Why,
+        answers={200: Explanation},
+        refusals=("not-found", "bad-id", "not-routed", "not-recorded"),
+    ),
+    Route(
         method="GET",
         path="/agents",
         handle=agents.roster,
@@ -168,6 +152,87 @@ ROUTES: tuple[Route, ...] = (
         handle=agents.activity,
         summary="What each live agent is doing",
         answers={200: agents.Activity},
+    ),
+    Route(
+        method="GET",
+        path="/rl/stats",
+        handle=learning.stats,
+        summary="How routing is learned now, from what, and what is known of each lane",
+        answers={200: PolicyStatus},
+    ),
+    Route(
+        method="GET",
+        path="/rl/algorithm",
+        handle=learning.algorithm,
+        summary="What decides now, and what could",
+        answers={200: learning.Algorithms},
+    ),
+    Route(
+        method="POST",
+        path="/rl/algorithm",
+        handle=learning.choose,
+        summary="Let another algorithm decide; `static` is the kill switch",
+        body=learning.AlgorithmChange,
+        answers={200: PolicyStatus},
+        refusals=("unknown-algorithm", "bad-params"),
+    ),
+    Route(
+        method="GET",
+        path="/rl/params",
+        handle=learning.params,
+        summary="All parameters, defaults too",
+        answers={200: learning.Settings},
+    ),
+    Route(
+        method="POST",
+        path="/rl/params",
+        handle=learning.configure,
+        summary="Change parameters: what is not named stays (a merge patch, RFC 7396)",
+        body=Params,
+        decode_as=dict[str, Any],
+        query=learning.HowToChange,
+        answers={200: PolicyStatus},
+        refusals=("bad-params",),
+    ),
+    Route(
+        method="POST",
+        path="/rl/train",
+        handle=learning.train,
+        summary="Make a new version of the policy now",
+        answers={200: PolicyStatus},
+    ),
+    Route(
+        method="GET",
+        path="/rl/history",
+        handle=learning.history,
+        summary="How learning went: reward, cost and the share of each lane over time, and calibration",
+        query=learning.HistoryQuery,
+        answers={200: PolicyHistory},
+    ),
+    Route(
+        method="POST",
+        path="/rl/evaluate",
+        handle=learning.evaluate,
+        summary="What another policy would have earned on the decisions of the log",
+        body=EvaluatePolicy,
+        answers={200: Evaluation},
+        refusals=("unknown-algorithm", "bad-params"),
+    ),
+    Route(
+        method="GET",
+        path="/rl/shadow",
+        handle=learning.shadow,
+        summary="The candidate that is tried beside the live policy",
+        answers={200: PolicyStatus},
+    ),
+    Route(
+        method="POST",
+        path="/rl/shadow",
+        handle=learning.try_beside,
+        summary="Start or stop to try a candidate beside the live policy",
+        body=RunShadow,
+        answers={200: PolicyStatus},
+        refusals=("unknown-algorithm", "bad-params"),
     ),
     Route(
         method="GET",

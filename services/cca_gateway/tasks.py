@@ -1,4 +1,4 @@
-"""Submitting, showing, canceling and retrying tasks."""
+"""Submitting, showing, canceling, retrying and rating tasks."""
 
 import asyncio
 from datetime import datetime
@@ -14,6 +14,7 @@ from cca.contracts.task import (
     OVER,
     CancelTask,
     GetTask,
+    RateTask,
     RetryTask,
     RunTask,
     Short,
@@ -48,6 +49,14 @@ class Why(Struct, frozen=True, forbid_unknown_fields=True):
     """Why a task is canceled or retried, and on whose behalf."""
 
     reason: Annotated[str, Meta(max_length=2_000)] = ""
+    requester: Short | None = None
+
+
+class Feedback(Struct, frozen=True, forbid_unknown_fields=True):
+    """How good the result is, between 0 and 1; `requester` is the key's name when it is not given."""
+
+    quality: Annotated[float, Meta(ge=0, le=1)]
+    comment: Annotated[str, Meta(max_length=2_000)] = ""
     requester: Short | None = None
 
 
@@ -89,6 +98,7 @@ class TaskDetail(TaskView, frozen=True, tag="cca.task.view.v1"):
 
     input: dict[str, Any] | None = None
     timeout_s: float | None = None
+    deadline_s: float | None = None
     fraction: float | None = None
     duration_s: float | None = None
     created_at: datetime | None = None
@@ -268,3 +278,10 @@ async def retry(gateway: Gateway, call: Call) -> web.Response:
     command = RetryTask(call.task, why.reason, why.requester)
     body = await gateway.ask(subjects.RPC_RETRY, codec.encode(command), call.headers)
     return call.answer(body, 202, location(call.task))
+
+
+async def rate(gateway: Gateway, call: Call) -> web.Response:
+    """Say how good a result is. A later rating replaces an earlier one."""
+    said: Feedback = call.body
+    command = RateTask(call.task, said.quality, said.comment, said.requester or call.requester)
+    return call.answer(await gateway.ask(subjects.RPC_RATE, codec.encode(command), call.headers))

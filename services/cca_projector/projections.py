@@ -1,4 +1,4 @@
-"""The projections of this service: the tables about tasks and agents, and the copy of the log."""
+"""The projections of this service: the tables about tasks, agents and routing, and the copy of the log."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -10,7 +10,7 @@ from cca.errors import Unknown
 from cca.message import Event
 from cca.postgres.rows import Rows
 from cca.projection import Entry, Projection
-from cca_projector.tables import agent, rows, task
+from cca_projector.tables import agent, policy, rows, task
 
 _NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 
@@ -18,16 +18,22 @@ Step = tuple[Callable[[Any, Entry, Any], None], Any, Entry, Event]
 
 
 class Tasks:
-    """`tasks`, `attempts`, `routing_decisions` and `agents`: what happened, as it stands now."""
+    """`tasks`, `attempts`, `routing_decisions`, `agents`, `policies` and `policy_changes`: what happened, as it stands
+    now.
+
+    Version 2 knows ratings, deadlines, what a routing decision was made of and what it cost, and the policy.
+    """
 
     name = "tasks"
-    version = 1
+    version = 2
 
     def __init__(self) -> None:
         self._tasks, self._agents = rows.tasks(), rows.agents()
         attempts, decisions = rows.attempts(), rows.decisions()
         self._of_task = task.TaskRows(self._tasks, attempts, decisions, self._agents)
-        self.rows: Sequence[Rows[Any]] = (self._tasks, attempts, decisions, self._agents)
+        policies, changes = rows.policies(), rows.policy_changes()
+        self._of_policy = policy.PolicyRows(policies, changes)
+        self.rows: Sequence[Rows[Any]] = (self._tasks, attempts, decisions, self._agents, policies, changes)
 
     def read(self, entries: Sequence[Entry]) -> tuple[Sequence[Step], int]:
         """Decode, and ask for the rows of every task and agent but those that begin here."""
@@ -54,6 +60,8 @@ class Tasks:
             elif (of_agent := agent.HANDLERS.get(kind)) is not None:
                 need_agent(event.agent)
                 steps.append((of_agent, self._agents, entry, event))
+            elif (of_policy := policy.HANDLERS.get(kind)) is not None:
+                steps.append((of_policy, self._of_policy, entry, event))
             elif not isinstance(event, Event):
                 passed += 1
         return steps, passed

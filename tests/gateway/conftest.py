@@ -11,6 +11,7 @@ import aiohttp
 import msgspec
 import pytest
 from msgspec.structs import replace
+from tests.gateway.learner import Learner
 from yarl import URL
 
 from cca import codec, keys
@@ -28,6 +29,7 @@ from cca_gateway.edge import Edge
 from cca_gateway.gateway import Gateway
 from cca_gateway.routes import ROUTES
 from cca_gateway.server import listening
+from cca_learner import __main__ as learner_main
 from cca_projector import shell as projector_shell
 from cca_router import __main__ as router_main
 
@@ -155,6 +157,7 @@ class Stack:
         http = HttpSettings(port=0, keys_file=str(directory / "keys.json"), pepper=pepper)
         self.admin = server.admin
         self.settings = Settings(nats=server.settings, postgres=NOWHERE, http=http)
+        self._workers: dict[str, AsyncExitStack] = {}
         self._stack = AsyncExitStack()
 
     async def bus(self, name: str) -> Bus:
@@ -188,6 +191,18 @@ class Stack:
         bus = await self.bus("cca_projector")
         await projector_shell.start(self.settings, Service(bus, "cca_projector", ""), bus, self._stack)
 
+    async def learner(self) -> Learner:
+        """A stand-in for the learner."""
+        return await Learner(await self.bus("cca_learner")).start(self._stack)
+
+    async def real_learner(self) -> None:
+        """A learner that learns."""
+        bus = await self.bus("cca_learner")
+        service = Service(bus, "cca_learner", "")
+        self._stack.push_async_callback(service.stop)
+        await learner_main.start(self.settings, service, bus, self._stack)
+        await bus.flush()
+
     async def gateway(self) -> Api:
         bus = await self.bus("cca_gateway")
         gateway = await gateway_main.prepare(self.settings, bus, self._stack)
@@ -201,7 +216,12 @@ class Stack:
     async def worker(self, role: str = "backend", **options: Any) -> Worker:
         """A worker whose handler does what the task's input says: `{"fail": …}`, `{"sleep": …}`, `{"print": …}`."""
         worker = Worker(role, _handle, url=self.admin.url, key=self.admin.password, grace_s=0.1, **options)
-        return await self._stack.enter_async_context(worker)
+        stack = self._workers[worker.name] = await self._stack.enter_async_context(AsyncExitStack())
+        return await stack.enter_async_context(worker)
+
+    async def leave(self, worker: str) -> None:
+        """A worker says goodbye."""
+        await self._workers[worker].aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -235,6 +255,12 @@ async def api(stack: Stack) -> Api:
     """The gateway and a router; no worker, no tables."""
     await stack.router()
     return await stack.gateway()
+
+
+@pytest.fixture
+async def learner(stack: Stack) -> Learner:
+    """A stand-in for the learner, beside what else the test has."""
+    return await stack.learner()
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from tests.gateway.conftest import Api
 from cca.config import HttpSettings
 from cca.errors import Misconfigured
 from cca_gateway import auth
-from cca_gateway.routes import BASE, ROUTES, Route
+from cca_gateway.route import Route
+from cca_gateway.routes import BASE, ROUTES
 
 TASK = "01890a5d-ac96-774b-bcce-b302099a8057"
 GUARDED = [route for route in ROUTES if not route.open]

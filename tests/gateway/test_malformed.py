@@ -11,9 +11,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.gateway.conftest import Answer, Api, eventually
+from tests.gateway.learner import Learner
 
-from cca.contracts.task import SubmitTask
-from cca_gateway.routes import BASE, ROUTES, Route
+from cca.contracts.learner import EvaluatePolicy, RunShadow
+from cca.contracts.policy import Params
+from cca.contracts.task import RateTask, SubmitTask
+from cca_gateway.route import Route
+from cca_gateway.routes import BASE, ROUTES
 
 GOOD = {
     "description": "sort the list",
@@ -31,14 +35,15 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
     max_leaves=10,
 )
-FIELDS = st.sampled_from(SubmitTask.__struct_fields__)
+KINDS = (SubmitTask, RateTask, Params, EvaluatePolicy, RunShadow)
+FIELDS = st.sampled_from(sorted({name for kind in KINDS for name in kind.__struct_fields__}))
 BODIES = (
     st.binary(max_size=200)
     | JSON.map(msgspec.json.encode)
     | st.dictionaries(FIELDS, JSON, max_size=6).map(lambda odd: msgspec.json.encode(GOOD | odd))
+    | st.dictionaries(FIELDS, JSON | st.floats(0, 1) | st.text(max_size=50), max_size=3).map(msgspec.json.encode)
     | st.lists(st.dictionaries(FIELDS, JSON, max_size=4), max_size=4).map(msgspec.json.encode)
 )
-PARAMETERS = st.text(max_size=8) | st.sampled_from(("q", "limit", "after", "types", "state", "cursor"))
 HEADERS = st.dictionaries(
     st.sampled_from(("Prefer", "Idempotency-Key", "Accept", "X-Request-Id", "traceparent", "Last-Event-ID")),
     st.text(st.characters(min_codepoint=33, max_codepoint=255, exclude_characters="\x7f"), max_size=30),
@@ -55,9 +60,16 @@ def reasonable(answer: Answer) -> bool:
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.sampled_from([route for route in ROUTES if route.method == "POST"]), BODIES, HEADERS)
-async def test_no_body_is_a_500(api: Api, route: Route, body: bytes, headers: dict[str, str]) -> None:
-    path = BASE + route.path.replace("{task}", TASK)
+@given(
+    st.sampled_from([route for route in ROUTES if route.method == "POST"]),
+    st.sampled_from(("", "?replace=true")),
+    BODIES,
+    HEADERS,
+)
+async def test_no_body_is_a_500(
+    api: Api, learner: Learner, route: Route, query: str, body: bytes, headers: dict[str, str]
+) -> None:
+    path = BASE + route.path.replace("{task}", TASK) + query
     headers = {name: value for name, value in headers.items() if "wait" not in value}
     reasonable(await api.request("POST", path, data=body, headers={"Content-Type": "application/json"} | headers))
 
@@ -67,12 +79,15 @@ async def test_no_body_is_a_500(api: Api, route: Route, body: bytes, headers: di
     st.sampled_from([route for route in ROUTES if route.method == "GET" and not route.path.endswith("z")]),
     st.binary(max_size=12),
     st.lists(
-        st.tuples(st.text(max_size=8) | st.sampled_from(("q", "limit", "after", "types")), st.binary(max_size=12))
+        st.tuples(
+            st.text(max_size=8) | st.sampled_from(("q", "limit", "after", "types", "route", "replay", "points")),
+            st.binary(max_size=12) | st.sampled_from((b"1", b"true")),
+        )
     ),
     HEADERS,
 )
 async def test_no_question_is_a_500(
-    api: Api, route: Route, task: bytes, query: list[tuple[str, bytes]], headers: dict[str, str]
+    api: Api, learner: Learner, route: Route, task: bytes, query: list[tuple[str, bytes]], headers: dict[str, str]
 ) -> None:
     path = BASE + route.path.replace("{task}", quote_from_bytes(task, safe="") or TASK)
     asked = "&".join(f"{quote_from_bytes(name.encode(), safe='')}={quote_from_bytes(value)}" for name, value in query)

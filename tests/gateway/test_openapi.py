@@ -9,6 +9,7 @@ import jsonschema
 import msgspec
 import pytest
 from tests.gateway.conftest import Api
+from tests.gateway.learner import Learner
 from tests.gateway.test_tasks import ended
 
 from cca_gateway import documents, openapi
@@ -74,7 +75,7 @@ def validate(path: str, method: str, status: int, body: Any) -> None:
     jsonschema.Draft202012Validator(content["schema"] | {"components": DOCUMENT["components"]}).validate(body)
 
 
-async def test_the_answers_are_as_described(full: Api) -> None:
+async def test_the_answers_are_as_described(full: Api, learner: Learner) -> None:
     task = await full.submit(labels={"a": "b"}, retry={"initial_s": 0}, input={"fail": "x"}, max_attempts=2)
     assert await ended(full, task) == "failed"
     done = await full.post("/tasks", {"description": "x", "role": "backend"}, headers={"Prefer": "wait=20"})
@@ -88,12 +89,39 @@ async def test_the_answers_are_as_described(full: Api) -> None:
     validate("/tasks/{task}/cancel", "post", 200, canceled.json)
     validate("/tasks/{task}/retry", "post", 202, (await full.post(f"/tasks/{queued}/retry")).json)
     validate("/tasks/{task}/retry", "post", 409, (await full.post(f"/tasks/{done.json['task']}/retry")).json)
+    validate("/tasks/{task}/feedback", "post", 200, (await full.post(f"/tasks/{task}/feedback", {"quality": 1})).json)
     validate("/tasks", "post", 422, (await full.post("/tasks", {})).json)
+    for path, body in (
+        ("/rl/algorithm", {"algorithm": "thompson"}),
+        ("/rl/params", {"budgets": {"role:backend": 0.2}, "reward": {"money": 0.3}}),
+        ("/rl/train", None),
+        ("/rl/evaluate", {"algorithm": "dqn"}),
+        ("/rl/shadow", {"verb": "start", "algorithm": "ppo"}),
+    ):
+        validate(path, "post", 200, (await full.post(path, body)).json)
+    validate("/rl/params", "post", 422, (await full.post("/rl/params", {"floor": 2})).json)
     for route in ROUTES:
         if route.method == "GET" and not route.path.startswith(("/docs", "/openapi", "/tasks/{task}/output")):
             answer = await full.get(route.path.replace("{task}", task))
             assert answer.status == 200, (route.path, answer.body)
             validate(route.path, "get", 200, answer.json)
+
+
+@pytest.mark.parametrize("path", ["/rl/params", "/rl/evaluate", "/rl/shadow", "/tasks/{task}/feedback"])
+async def test_a_body_that_is_taken_fits_the_description(api: Api, learner: Learner, path: str) -> None:
+    taken: dict[str, Any] = {
+        "/rl/params": {"in_flight": {"backend/opus": 3}, "budgets": {"requester:ann": 1, "all": 0.1}},
+        "/rl/evaluate": {"algorithm": "linucb", "since_s": 60, "params": {"alpha": 1}},
+        "/rl/shadow": {},
+        "/tasks/{task}/feedback": {"quality": 0.5, "comment": "fine", "requester": "ann"},
+    }
+    schema = DOCUMENT["paths"][BASE + path]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    described = jsonschema.Draft202012Validator(schema | {"components": DOCUMENT["components"]})
+    assert described.is_valid(taken[path])
+    assert not described.is_valid(taken[path] | {"nonsense": 1})
+    task = "01890a5d-ac96-774b-bcce-b302099a8057"
+    assert (await api.post(path.replace("{task}", task), taken[path])).status in (200, 404)
+    assert (await api.post(path.replace("{task}", task), taken[path] | {"nonsense": 1})).status == 422
 
 
 @pytest.mark.parametrize("body", [{"description": "x"}, {"role": "r"}, {"description": "", "role": "r"}, {}, []])

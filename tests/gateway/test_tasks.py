@@ -18,6 +18,7 @@ async def test_an_unknown_task_is_not_found(api: Api) -> None:
     for method, what in (("GET", ""), ("GET", "/events"), ("GET", "/output"), ("POST", "/cancel"), ("POST", "/retry")):
         answer = await api.request(method, f"/api/v1/tasks/{UNKNOWN}{what}")
         assert (answer.status, answer.problem) == (404, "not-found"), what
+    assert (await api.post(f"/tasks/{UNKNOWN}/feedback", {"quality": 1})).problem == "not-found"
 
 
 @pytest.mark.covers("STAB-013")
@@ -25,7 +26,15 @@ async def test_an_unknown_task_is_not_found(api: Api) -> None:
     "bad", ["x", "1", "..", "%2e%2e", "01890a5d", UNKNOWN + "0", "a%00b", "%ff", "'; drop table tasks", "*", ">", "%20"]
 )
 async def test_a_bad_id_is_one_error_on_every_route(api: Api, bad: str) -> None:
-    for method, what in (("GET", ""), ("GET", "/events"), ("GET", "/output"), ("POST", "/cancel"), ("POST", "/retry")):
+    for method, what in (
+        ("GET", ""),
+        ("GET", "/events"),
+        ("GET", "/output"),
+        ("GET", "/explain"),
+        ("POST", "/cancel"),
+        ("POST", "/retry"),
+        ("POST", "/feedback"),
+    ):
         path = f"/api/v1/tasks/{bad.replace(' ', '%20')}{what}"
         answer = await api.raw(method, path)
         assert (answer.status, answer.problem) == (422, "bad-id"), what
@@ -86,6 +95,48 @@ async def test_a_completed_task_is_not_tried_again(busy: Api) -> None:
     assert await ended(busy, task) == "completed"
     answer = await busy.post(f"/tasks/{task}/retry")
     assert (answer.status, answer.problem) == (409, "already-over")
+
+
+async def test_a_result_is_rated_and_rated_again(full: Api) -> None:
+    task = await full.submit()
+    assert await ended(full, task) == "completed"
+    first = await full.post(f"/tasks/{task}/feedback", {"quality": 0.25, "comment": "sloppy"})
+    assert (first.status, first.json["state"], first.json["quality"]) == (200, "completed", 0.25)
+    again = await full.post(f"/tasks/{task}/feedback", {"quality": 0.75, "requester": "ann"})
+    assert (again.status, again.json["quality"]) == (200, 0.75)
+    assert (await full.get(f"/tasks/{task}")).json["quality"] == 0.75
+    said = [event["data"] for event in (await full.get(f"/tasks/{task}/events?types=cca.task.rated.v1")).json["items"]]
+    assert [(event["quality"], event.get("comment"), event["requester"]) for event in said[-2:]] == [
+        (0.25, "sloppy", "admin"),
+        (0.75, None, "ann"),
+    ]
+
+    async def listed() -> bool:
+        return [one.get("quality") for one in (await full.get("/tasks")).json["items"]] == [0.75]
+
+    await eventually(listed)
+
+
+async def test_a_stream_of_a_rated_task_ends_as_it_did_before(busy: Api) -> None:
+    task = await busy.submit()
+    assert await ended(busy, task) == "completed"
+    assert (await busy.post(f"/tasks/{task}/feedback", {"quality": 1})).status == 200
+    async with busy.stream(f"/tasks/{task}/events") as stream:
+        assert [event.event for event in await stream.rest()][-2:] == ["cca.task.completed.v1", "cca.task.rated.v1"]
+    async with busy.stream(f"/tasks/{task}/output") as stream:
+        assert await stream.rest() == []
+
+
+async def test_what_is_not_over_is_not_rated(api: Api) -> None:
+    task = await api.submit()
+    answer = await api.post(f"/tasks/{task}/feedback", {"quality": 1})
+    assert (answer.status, answer.problem) == (409, "not-over")
+
+
+@pytest.mark.parametrize("body", [{}, {"quality": 1.1}, {"quality": -1}, {"quality": "good"}, {"quality": 1, "x": 1}])
+async def test_a_rating_follows_its_rules(api: Api, body: object) -> None:
+    answer = await api.post(f"/tasks/{UNKNOWN}/feedback", body)
+    assert (answer.status, answer.problem) == (422, "invalid")
 
 
 @pytest.mark.parametrize("body", [{"reason": "x" * 2_001}, {"reason": 1}, {"why": "x"}, {"reason": "a\x00b"}, []])

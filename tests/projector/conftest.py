@@ -36,8 +36,10 @@ Eventually = Callable[..., Awaitable[None]]
 
 
 def subject_of(event: Event) -> str:
-    task = getattr(event, "task", None)
-    return f"cca.events.task.{task}" if task else f"cca.events.agent.{getattr(event, 'agent', '')}"
+    for category in ("task", "policy"):
+        if key := getattr(event, category, None):
+            return f"cca.events.{category}.{key}"
+    return f"cca.events.agent.{getattr(event, 'agent', '')}"
 
 
 def headers_of(event: Event, number: int) -> dict[str, str]:

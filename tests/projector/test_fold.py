@@ -9,6 +9,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cca.contracts.agent import AgentJoined, AgentLeft, AgentLost
+from cca.contracts.policy import (
+    Params,
+    PolicyConfigured,
+    PolicyUpdated,
+    References,
+    Reward,
+    ShadowStarted,
+    ShadowStopped,
+    VocabularyGrown,
+)
 from cca.contracts.task import (
     Candidate,
     Failure,
@@ -18,6 +28,7 @@ from cca.contracts.task import (
     TaskFailed,
     TaskHeld,
     TaskProgressed,
+    TaskRated,
     TaskRejected,
     TaskRetried,
     TaskRouted,
@@ -34,7 +45,7 @@ from cca_router.state import TASK
 from cca_router.views import view
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-TABLES = ("tasks", "attempts", "routing_decisions", "agents")
+TABLES = ("tasks", "attempts", "routing_decisions", "agents", "policies", "policy_changes")
 Entries = Callable[[Sequence[Event]], list[Entry]]
 
 small = st.integers(1, 3)
@@ -42,6 +53,7 @@ tasks = st.sampled_from(["t1", "t2", "t3"])
 agents = st.sampled_from(["ann", "bob"])
 texts = st.text(max_size=5)
 seconds = st.floats(0, 9, allow_nan=False)
+units = st.floats(0, 1)
 failures = st.builds(
     Failure,
     kind=st.sampled_from(["error", "timeout", "lost"]),
@@ -64,6 +76,7 @@ submitted = st.builds(
     labels=st.dictionaries(texts, texts, max_size=1),
     requester=st.none() | texts,
     lane=st.none() | st.sampled_from("ab"),
+    deadline_s=st.none() | seconds,
 )
 later: tuple[st.SearchStrategy[Event], ...] = (
     st.builds(TaskRejected, task=tasks, code=st.just("unreadable"), reason=texts),
@@ -78,6 +91,8 @@ later: tuple[st.SearchStrategy[Event], ...] = (
         propensity=seconds,
         seed=st.integers(0, 2**63 - 1),
         candidates=candidates,
+        version=st.integers(0, 2**63 - 1),
+        x=st.dictionaries(texts, st.integers(-(2**40), 2**40), max_size=2),
     ),
     st.builds(
         TaskStarted,
@@ -99,18 +114,29 @@ later: tuple[st.SearchStrategy[Event], ...] = (
         failure=failures,
         retry_at=times,
         duration_s=seconds,
+        usage=usages,
     ),
-    st.builds(TaskFailed, task=tasks, attempt=small, agent=agents, failure=failures, duration_s=seconds),
+    st.builds(TaskFailed, task=tasks, attempt=small, agent=agents, failure=failures, duration_s=seconds, usage=usages),
     st.builds(TaskCanceled, task=tasks, reason=texts, agent=st.none() | agents),
     st.builds(TaskRetried, task=tasks, attempts=small, reason=texts),
+    st.builds(TaskRated, task=tasks, route=small, quality=units, comment=texts, requester=st.none() | texts),
 )
 of_agents: tuple[st.SearchStrategy[Event], ...] = (
     st.builds(AgentJoined, agents, st.just("docs"), st.sampled_from("ab"), small, st.sampled_from(["s1", "s2"])),
     st.builds(AgentLeft, agents, st.sampled_from(["s1", "s2"]), texts),
     st.builds(AgentLost, agents, st.sampled_from(["s1", "s2"]), seconds),
 )
+algorithms = st.sampled_from(["linear-pm", "static"])
+rewards = st.builds(Reward, success=units, by_kind=st.dictionaries(texts, st.just(References(1.0)), max_size=1))
+of_routing: tuple[st.SearchStrategy[Event], ...] = (
+    st.builds(PolicyConfigured, st.just("routing"), algorithms, st.builds(Params, reward=rewards), texts, texts),
+    st.builds(VocabularyGrown, st.just("routing"), st.lists(texts, max_size=2).map(tuple)),
+    st.builds(PolicyUpdated, st.just("routing"), small, st.integers(0, 99), algorithms, st.just("d" * 64), small),
+    st.builds(ShadowStarted, st.just("routing"), texts, small, st.booleans(), st.none() | texts),
+    st.builds(ShadowStopped, st.just("routing"), texts),
+)
 # Histories that no router would write are among them: what is in the log has happened, and must not stop a table.
-histories = st.lists(st.one_of(submitted, *later, *of_agents), min_size=1, max_size=40)
+histories = st.lists(st.one_of(submitted, *later, *of_agents, *of_routing), min_size=1, max_size=40)
 with_database = settings(
     max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
@@ -196,4 +222,5 @@ async def test_a_row_says_what_the_router_says(
     assert (row["failure"] is None) == (told.failure is None)
     assert row["fraction"] == state.fraction
     assert (row["progress"] or "") == (told.progress or "").replace("\0", "\ufffd")
+    assert row["quality"] == told.quality
     assert row["last_seq"] == len(history)

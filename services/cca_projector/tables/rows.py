@@ -1,4 +1,4 @@
-"""The rows, as structs whose fields are the columns; what each column means stands in migrations/0001_tables.sql."""
+"""The rows, as structs whose fields are the columns; what each column means stands in migrations/*.sql."""
 
 from datetime import datetime
 
@@ -26,6 +26,7 @@ class TaskRow(Struct, gc=False):
     input: bytes | None
     max_attempts: int
     timeout_s: float | None
+    deadline_s: float | None
     agent: str | None
     attempt: int
     routes: int
@@ -43,12 +44,57 @@ class TaskRow(Struct, gc=False):
     output_tokens: int
     cost_usd: float
     duration_s: float | None
+    quality: float | None
     created_at: datetime
     updated_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
     first_seq: int
     last_seq: int
+
+
+def new_task(at: Entry, task: str, state: str) -> TaskRow:
+    """The row of a task of which nothing but its id and state is known."""
+    return TaskRow(
+        task=task,
+        state=state,
+        role=None,
+        description=None,
+        priority="normal",
+        lane=None,
+        asked_lane=None,
+        kind=None,
+        requester=None,
+        labels=b"{}",
+        input=None,
+        max_attempts=0,
+        timeout_s=None,
+        deadline_s=None,
+        agent=None,
+        attempt=0,
+        routes=0,
+        deliveries=0,
+        work=None,
+        delivery=0,
+        result=None,
+        failure=None,
+        reason=None,
+        waiting=None,
+        progress=None,
+        fraction=None,
+        retry_at=None,
+        input_tokens=0,
+        output_tokens=0,
+        cost_usd=0.0,
+        duration_s=None,
+        quality=None,
+        created_at=at.time,
+        updated_at=at.time,
+        started_at=None,
+        ended_at=None,
+        first_seq=at.seq,
+        last_seq=at.seq,
+    )
 
 
 class AttemptRow(Struct, gc=False):
@@ -96,6 +142,11 @@ class DecisionRow(Struct, gc=False):
     ended_at: datetime | None = None
     duration_s: float | None = None
     seq: int | None = None
+    version: int | None = None
+    x: bytes | None = None
+    quality: float | None = None
+    tokens: int | None = None
+    cost_usd: float | None = None
 
 
 class AgentRow(Struct, gc=False):
@@ -121,6 +172,33 @@ class AgentRow(Struct, gc=False):
     last_seq: int
 
 
+class PolicyRow(Struct, gc=False):
+    """A version of the routing policy."""
+
+    version: int
+    position: int
+    algorithm: str
+    digest: str
+    decisions: int
+    time: datetime
+    seq: int
+
+
+class PolicyChangeRow(Struct, gc=False):
+    """Somebody or something changed how routing is learned."""
+
+    seq: int
+    time: datetime
+    type: str
+    algorithm: str | None = None
+    params: bytes | None = None
+    names: bytes | None = None
+    position: int | None = None
+    promote: bool | None = None
+    reason: str | None = None
+    requester: str | None = None
+
+
 class OpenTasks(Rows[TaskRow]):
     """Remembers the tasks that are not over, unless one drags a long error text along."""
 
@@ -142,6 +220,7 @@ def tasks() -> Rows[TaskRow]:
                 "labels",
                 "input",
                 "timeout_s",
+                "deadline_s",
                 "created_at",
                 "first_seq",
             ),
@@ -156,13 +235,21 @@ def attempts() -> Rows[AttemptRow]:
 
 
 def decisions() -> Rows[DecisionRow]:
-    outcome = ("outcome", "attempt", "agent", "ended_at", "duration_s")
+    outcome = ("outcome", "attempt", "agent", "ended_at", "duration_s", "quality", "tokens", "cost_usd")
     fixed = [column for column in DecisionRow.__struct_fields__[2:] if column not in outcome]
     return Rows(Table("routing_decisions", DecisionRow, key=2, fixed=fixed, fill=outcome))
 
 
 def agents() -> Rows[AgentRow]:
     return Rows(Table("agents", AgentRow), keep=10_000)
+
+
+def policies() -> Rows[PolicyRow]:
+    return Rows(Table("policies", PolicyRow, fixed=PolicyRow.__struct_fields__[1:]))
+
+
+def policy_changes() -> Rows[PolicyChangeRow]:
+    return Rows(Table("policy_changes", PolicyChangeRow, fixed=PolicyChangeRow.__struct_fields__[1:]))
 
 
 def events() -> Rows[Entry]:

@@ -14,16 +14,18 @@ from cca.contracts.task import (
     TaskFailed,
     TaskHeld,
     TaskProgressed,
+    TaskRated,
     TaskRejected,
     TaskRetried,
     TaskRouted,
     TaskStarted,
     TaskSubmitted,
+    Usage,
 )
 from cca.postgres.rows import Rows
 from cca.projection import Entry
 from cca_projector.tables import agent as agent_rows
-from cca_projector.tables.rows import AgentRow, AttemptRow, DecisionRow, TaskRow
+from cca_projector.tables.rows import AgentRow, AttemptRow, DecisionRow, TaskRow, new_task
 
 _json = msgspec.json.Encoder().encode
 
@@ -42,7 +44,7 @@ class TaskRows:
     # ------------------------------------------------------------------------------------ events
 
     def submitted(self, at: Entry, event: TaskSubmitted) -> None:
-        row = _new(at, event.task, "submitted")
+        row = new_task(at, event.task, "submitted")
         row.role = event.role
         row.description = event.description
         row.priority = event.priority
@@ -53,6 +55,7 @@ class TaskRows:
         row.input = None if event.input is None else _json(event.input)
         row.max_attempts = event.max_attempts
         row.timeout_s = event.timeout_s
+        row.deadline_s = event.deadline_s
         row.waiting = "a lane"
         self.tasks.born(event.task, row)
 
@@ -78,6 +81,8 @@ class TaskRows:
                 event.explored,
                 at.time,
                 seq=at.seq,
+                version=event.version,
+                x=_json(event.x) if event.x else b"{}",
             ),
         )
 
@@ -122,13 +127,7 @@ class TaskRows:
         row.result = b"null" if event.result is None else _json(event.result)
         row.failure = None
         ended = self._attempt_ended(row, at, event.attempt, event.agent, "completed", event.duration_s)
-        if (usage := event.usage) is not None:
-            ended.input_tokens = min(usage.input_tokens, BIGGEST)
-            ended.output_tokens = min(usage.output_tokens, BIGGEST)
-            ended.cost_usd = usage.cost_usd
-            row.input_tokens = min(row.input_tokens + usage.input_tokens, BIGGEST)
-            row.output_tokens = min(row.output_tokens + usage.output_tokens, BIGGEST)
-            row.cost_usd += usage.cost_usd
+        self._used(row, ended, event.usage)
         _over(row, at, "completed")
 
     def attempt_failed(self, at: Entry, event: TaskAttemptFailed) -> None:
@@ -168,7 +167,11 @@ class TaskRows:
         row.waiting = "a lane"
         row.max_attempts = row.attempt + event.attempts
         row.lane = row.agent = row.failure = row.reason = None
-        row.retry_at = row.progress = row.fraction = row.ended_at = None
+        row.retry_at = row.progress = row.fraction = row.ended_at = row.quality = None
+
+    def rated(self, at: Entry, event: TaskRated) -> None:
+        self._task(at, event.task).quality = event.quality
+        self._decision(event.task, event.route).quality = event.quality
 
     # ------------------------------------------------------------------------------------ parts
 
@@ -176,10 +179,14 @@ class TaskRows:
         """The row of a task that something happened to. What is in the log has happened, even to a stranger."""
         row = self.tasks.get(task)
         if row is None:
-            row = self.tasks.born(task, _new(at, task, "submitted"))
+            row = self.tasks.born(task, new_task(at, task, "submitted"))
         row.updated_at = at.time
         row.last_seq = at.seq
         return row
+
+    def _decision(self, task: str, route: int) -> DecisionRow:
+        """The row of a routing decision, for what became of it."""
+        return self.decisions.part((task, route), DecisionRow(task, route))
 
     def _failed(
         self, row: TaskRow, at: Entry, event: TaskAttemptFailed | TaskFailed, retry_at: datetime | None
@@ -188,6 +195,7 @@ class TaskRows:
         row.failure = _json(failure)
         outcome = "lost" if failure.kind == "lost" else "failed"
         ended = self._attempt_ended(row, at, event.attempt, event.agent, outcome, event.duration_s)
+        self._used(row, ended, event.usage)
         ended.failure_kind, ended.failure_message = failure.kind, failure.message
         ended.failure_detail = failure.detail
         if failure.exit_code is not None:
@@ -207,7 +215,7 @@ class TaskRows:
         ended.outcome, ended.ended_at, ended.end_seq = outcome, at.time, at.seq
         if duration_s is not None:
             ended.duration_s = row.duration_s = duration_s
-        decision = self.decisions.part((row.task, row.routes), DecisionRow(row.task, row.routes))
+        decision = self._decision(row.task, row.routes)
         decision.outcome, decision.ended_at, decision.attempt = outcome, at.time, attempt
         if agent:
             decision.agent = agent
@@ -222,52 +230,25 @@ class TaskRows:
             decision.duration_s = duration_s
         return ended
 
+    def _used(self, row: TaskRow, ended: AttemptRow, usage: Usage | None) -> None:
+        """What an attempt used, if its worker has said."""
+        if usage is None:
+            return
+        ended.input_tokens = min(usage.input_tokens, BIGGEST)
+        ended.output_tokens = min(usage.output_tokens, BIGGEST)
+        ended.cost_usd = usage.cost_usd
+        row.input_tokens = min(row.input_tokens + usage.input_tokens, BIGGEST)
+        row.output_tokens = min(row.output_tokens + usage.output_tokens, BIGGEST)
+        row.cost_usd += usage.cost_usd
+        decision = self._decision(row.task, row.routes)
+        decision.tokens = min(usage.input_tokens + usage.output_tokens, BIGGEST)
+        decision.cost_usd = usage.cost_usd
+
 
 def _over(row: TaskRow, at: Entry, state: str) -> None:
     row.state = state
     row.waiting = row.retry_at = None
     row.ended_at = at.time
-
-
-def _new(at: Entry, task: str, state: str) -> TaskRow:
-    return TaskRow(
-        task=task,
-        state=state,
-        role=None,
-        description=None,
-        priority="normal",
-        lane=None,
-        asked_lane=None,
-        kind=None,
-        requester=None,
-        labels=b"{}",
-        input=None,
-        max_attempts=0,
-        timeout_s=None,
-        agent=None,
-        attempt=0,
-        routes=0,
-        deliveries=0,
-        work=None,
-        delivery=0,
-        result=None,
-        failure=None,
-        reason=None,
-        waiting=None,
-        progress=None,
-        fraction=None,
-        retry_at=None,
-        input_tokens=0,
-        output_tokens=0,
-        cost_usd=0.0,
-        duration_s=None,
-        created_at=at.time,
-        updated_at=at.time,
-        started_at=None,
-        ended_at=None,
-        first_seq=at.seq,
-        last_seq=at.seq,
-    )
 
 
 Handler = Callable[[TaskRows, Entry, Any], None]
@@ -284,4 +265,5 @@ HANDLERS: dict[type, Handler] = {
     TaskCanceled: TaskRows.canceled,
     TaskRejected: TaskRows.rejected,
     TaskRetried: TaskRows.retried,
+    TaskRated: TaskRows.rated,
 }
