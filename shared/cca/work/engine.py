@@ -13,7 +13,7 @@ from cca.contracts.task import PRIORITIES, DoTask, Failure
 from cca.nats.pull import Delivery, Pull
 from cca.work.backlog import Backlog, Run
 from cca.work.desk import Desk
-from cca.work.outcome import encode_result, failure_of, stopped
+from cca.work.outcome import checked, encode_result, failure_of, stopped
 from cca.work.reports import Reports
 from cca.work.task import Task
 from cca.work.voice import Voice
@@ -210,12 +210,12 @@ class Engine:
         self._more()
 
     def _report(self, run: Run, result: msgspec.Raw) -> None:
+        usage = run.task.usage if run.task is not None else None
         if run.stop == "lost":
             self._forget(run)
         elif run.failure is not None:
-            self._reports.fail(run, run.failure, run.seconds)
+            self._reports.fail(run, run.failure, run.seconds, None if usage is None else checked(usage))
         else:
-            usage = run.task.usage if run.task is not None else None
             done = Completion(run.work.task, run.attempt, result, usage, run.seconds)
             self._reports.complete(run, done, memoryview(result).nbytes)
 

@@ -7,7 +7,7 @@ from typing import get_args
 
 import msgspec
 
-from cca.contracts.task import Failure, FailureKind
+from cca.contracts.task import Failure, FailureKind, Usage
 from cca.work.task import Fail
 
 MESSAGE_LIMIT = 2_000
@@ -71,6 +71,14 @@ def failure_of(error: BaseException, secrets: Sequence[str] = ()) -> Failure:
         message=clean(f"{name}: {_text_of(error)}" if _text_of(error) else name, MESSAGE_LIMIT, secrets),
         detail=tail(clean("".join(lines), None, secrets), DETAIL_LIMIT),
     )
+
+
+def checked(usage: Usage) -> Usage | None:
+    """What a failed attempt says that it used; None when that cannot be true. The failure itself must be heard."""
+    try:
+        return msgspec.json.decode(_encode(usage), type=Usage)
+    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError):
+        return None
 
 
 def stopped(why: str) -> Failure:

@@ -18,7 +18,7 @@ from cca.contracts.agent import (
     Reported,
     Verdict,
 )
-from cca.contracts.task import Failure
+from cca.contracts.task import Failure, Usage
 from cca.errors import Refused, Unreadable
 from cca.work.backlog import Run
 from cca.work.desk import Desk
@@ -71,9 +71,9 @@ class Reports:
         self.size += size
         self._completing.poke()
 
-    def fail(self, run: Run, failure: Failure, duration_s: float) -> None:
-        """Report a run as failed."""
-        self._failed.append((run, Misfortune(run.work.task, run.attempt, failure, duration_s)))
+    def fail(self, run: Run, failure: Failure, duration_s: float, usage: Usage | None = None) -> None:
+        """Report a run as failed, and what it had used."""
+        self._failed.append((run, Misfortune(run.work.task, run.attempt, failure, duration_s, usage)))
         self._failing.poke()
 
     async def stop(self) -> None:
