@@ -57,7 +57,7 @@ async def _demo(root: Path, files: list[Path], keep: bool, as_json: bool) -> int
     screen = Screen(errors)
     try:
         with folder(KEPT if keep else None) as directory:
-            screen.say("a stack starts: NATS, PostgreSQL, router, projector, gateway")
+            screen.say("a stack starts: NATS, PostgreSQL, router, projector, learner, gateway")
             async with own_stack(directory, register=keep) as stack:
                 screen.say("the stack is ready")
                 with screen.open():

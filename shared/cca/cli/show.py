@@ -53,6 +53,8 @@ def sentence(event: Event) -> str:
             fraction = event.said.get("fraction")
             share = f"{fraction:.0%} " if isinstance(fraction, int | float) else ""
             return share + said.text("message")
+        case "rated":
+            return f"quality {said.text('quality')}" + said.after(": ", "comment") + said.after(" by ", "requester")
         case "completed":
             return f"by {said.text('agent')} in {span(said.number('duration_s'))}" + _usage(event.said.get("usage"))
         case "attempt-failed" | "failed":

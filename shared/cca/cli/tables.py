@@ -30,6 +30,9 @@ STATE_STYLES = {
     "redriven": "green",
 }
 
+WIDE = 160
+"""Columns of a report that goes into a pipe."""
+
 Cell = str | int | float | datetime | None
 
 
@@ -116,6 +119,8 @@ class Screen:
         if not rows:
             self.say(empty, "dim")
             return
+        if not self.person:
+            self.console.width = WIDE  # a report in a file is not cut to what a terminal would have
         self.console.print(self.grid(columns, rows), soft_wrap=False)
 
     def grid(self, columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> Table:

@@ -45,6 +45,7 @@ def task() -> None:
     "--max-attempts", type=click.IntRange(1, 100), default=3, show_default=True, help="How often it is tried."
 )
 @click.option("--timeout", "timeout_s", type=SPAN, help="The longest that one attempt may take.")
+@click.option("--deadline", "deadline_s", type=SPAN, help="When it should be over; missing it costs reward only.")
 @wait_option("Wait for the outcome, for ever or so long, and print the result.")
 @click.option("--follow", is_flag=True, help="Wait, and print what the task prints as it comes.")
 @json_option
@@ -64,6 +65,7 @@ async def submit(
     key: str | None,
     max_attempts: int,
     timeout_s: float | None,
+    deadline_s: float | None,
     wait_s: float | None,
     follow: bool,
     as_json: bool,
@@ -93,6 +95,7 @@ async def submit(
         labels=dict(labels),
         max_attempts=max_attempts,
         timeout_s=timeout_s,
+        deadline_s=deadline_s,
     )
     screen = Screen(json=as_json)
     async with http.connect() as gateway:
@@ -273,6 +276,27 @@ async def cancel(ids: tuple[str, ...], reason: str, requester: str | None, as_js
 async def retry(ids: tuple[str, ...], reason: str, requester: str | None, as_json: bool) -> Exit:
     """Try tasks again that failed or were canceled."""
     return await _each("retry", ids, reason, requester, as_json)
+
+
+@task.command()
+@click.argument("id")
+@click.argument("quality", type=click.FloatRange(0, 1))
+@click.option("--comment", default="", help="Why; it is kept with the task.")
+@click.option("--requester", help="On whose behalf.")
+@json_option
+@runs
+async def rate(id: str, quality: float, comment: str, requester: str | None, as_json: bool) -> Exit:
+    """Say how good the result of a task is, from 0 to 1; routing learns from it. A later rating replaces it."""
+    screen = Screen(json=as_json)
+    body = write({"quality": quality, "comment": comment} | ({"requester": requester} if requester else {}))
+    async with http.connect() as gateway:
+        identity = await gateway.full_id(id)
+        answer = await gateway.request("POST", f"/tasks/{identity}/feedback", body=body)
+    if as_json:
+        screen.document(msgspec.Raw(answer))
+    else:
+        screen.line(read(answer, Task).task, f"rated {quality:g}")
+    return Exit.OK
 
 
 async def _each(verb: str, ids: Iterable[str], reason: str, requester: str | None, as_json: bool) -> Exit:
