@@ -12,7 +12,7 @@ RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
 
 .DEFAULT_GOAL := help
-.PHONY: demo up test check bench schemas lock clean help
+.PHONY: demo up test check bench bench-rl schemas lock clean help
 
 demo: $(RUN) ## A fleet of workers audits a real code base (REPO=path for another than the standard library).
 	$(BIN)/cca demo $(if $(REPO),--repo "$(REPO)") $(ARGS)
@@ -32,13 +32,16 @@ check: $(DEV) ## Style, types and imports.
 bench: $(RUN) ## Measure against raw NATS (BENCH_JSON=file writes the figures).
 	$(BIN)/cca bench $(if $(BENCH_JSON),--json "$(BENCH_JSON)") $(ARGS)
 
+bench-rl: $(DEV) ## Let every routing policy learn on the test beds (BENCH_JSON=file writes the figures).
+	$(BIN)/cca rl simulate --seeds 10 $(if $(BENCH_JSON),--json "$(BENCH_JSON)") $(ARGS)
+
 schemas: $(DEV) ## Write schemas/ anew from the contracts.
 	$(BIN)/cca schemas write
 
 lock: $(DEV) ## Choose newer versions of what we depend on, and write down their hashes.
 	$(PIP) install uv
-	$(LOCK) --extra embedded --extra demo --extra dev --upgrade -o requirements/dev.txt
-	$(LOCK) --extra embedded --extra demo -c requirements/dev.txt -o requirements/run.txt
+	$(LOCK) --extra embedded --extra demo --extra plot --extra rl --extra dev --upgrade -o requirements/dev.txt
+	$(LOCK) --extra embedded --extra demo --extra plot -c requirements/dev.txt -o requirements/run.txt
 LOCK = $(BIN)/uv pip compile pyproject.toml requirements/build.in --universal --generate-hashes --quiet \
 	--python-version 3.11 --only-binary :all: --no-annotate --custom-compile-command 'make lock'
 
@@ -47,7 +50,7 @@ clean: ## Remove the environment and everything that was generated; stacks (.cca
 	find shared services tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help: ## Show this.
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/\1|\2/' | \
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | \
 		while IFS='|' read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
 
 $(BIN)/python:
