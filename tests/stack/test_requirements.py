@@ -28,8 +28,8 @@ def locked(name: str) -> dict[str, str]:
 
 
 def test_the_locks_hold_what_the_project_needs() -> None:
-    assert wanted("embedded", "demo") | {"hatchling", "editables"} <= locked("run.txt").keys()
-    assert wanted("embedded", "demo", "dev") <= locked("dev.txt").keys()
+    assert wanted("embedded", "demo", "plot") | {"hatchling", "editables"} <= locked("run.txt").keys()
+    assert wanted("embedded", "demo", "plot", "rl", "dev") <= locked("dev.txt").keys()
 
 
 def test_what_runs_is_tested_in_the_same_versions_and_needs_no_tools_of_developers() -> None:
