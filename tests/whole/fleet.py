@@ -70,6 +70,8 @@ class Fleet:
             "CCA_HTTP_PORT": str(self.http_port),
             "CCA_HTTP_KEYS_FILE": str(self._keys_file),
             "CCA_HTTP_PEPPER": self._pepper,
+            "CCA_HTTP_URL": self.http,
+            "CCA_API_KEY": self.key,
         }
         if self.postgres is not None:
             settings |= {"CCA_POSTGRES_URL": self.postgres.url, "CCA_POSTGRES_PASSWORD": self.postgres.password or ""}
