@@ -401,6 +401,7 @@ def test_the_recorded_histories_end_as_they_did() -> None:
         "cancel-while-queued": ["censored"],
         "cancel-while-running": ["censored"],
         "held-then-routed": ["completed"],
+        "learned-and-rated": ["completed"],
         "lost-worker": ["completed"],
         "rejected-unread": [],
         "retry-then-fail-then-retried": ["failed", "failed", "completed"],
