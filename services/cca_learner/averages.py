@@ -32,6 +32,8 @@ class Moving(Struct):
             self.cost_usd += alpha_now * (usage.cost_usd - self.cost_usd)
 
     def average(self) -> Average:
+        if not self.told:
+            return Average(self.attempts, self.success, self.duration_s)
         return Average(self.attempts, self.success, self.duration_s, self.tokens, self.cost_usd)
 
 

@@ -96,8 +96,8 @@ def test_any_message_survives_and_follows_its_schema(kind: type[Message]) -> Non
 def test_the_schema_and_the_codec_agree_on_a_damaged_message(kind: type[Message]) -> None:
     validator = Draft202012Validator(body(kind), format_checker=None)
     fields = {field.encode_name: field.type for field in inspect.type_info(kind).fields}  # type: ignore[attr-defined]  # a Struct's type info is a StructType
-    # A date is a string to the validator, and a string with rules to the codec.
-    names = sorted(name for name, type in fields.items() if "DateTime" not in repr(type))
+    # A date is a string to the validator, and a string with rules to the codec; so are bytes, which are base64.
+    names = sorted(n for n, type in fields.items() if "DateTime" not in repr(type) and "BytesType" not in repr(type))
     # To JSON Schema 1.0 is an integer, to the codec it is not.
     odd = VALUES.filter(lambda value: "." not in json.dumps(value))
 

@@ -161,7 +161,7 @@ async def test_lanes_are_found_out_and_neither_a_killed_learner_nor_router_chang
 
         averages = await bus.ask(subjects.RPC_LEARNER_WORKLOADS, GetWorkloads(), Averages)
         assert set(averages.agents) == set(SUCCESS)
-        assert abs(averages.lanes["backend/strong"].cost_usd - COST["strong"]) < 1e-6
+        assert averages.lanes["backend/strong"].cost_usd == pytest.approx(COST["strong"])
         assert fleet.stop("cheap") == 0
         while "cheap" in (await bus.ask(subjects.RPC_LEARNER_WORKLOADS, GetWorkloads(), Averages)).agents:
             await asyncio.sleep(0.05)

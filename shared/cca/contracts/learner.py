@@ -248,13 +248,16 @@ class GetWorkloads(Command, frozen=True, tag="cca.policy.workloads-get.v1", forb
 
 
 class Average(Struct, frozen=True, omit_defaults=True):
-    """Exponential moving averages over the attempts of an agent or a lane, newest weighing `ema_alpha`."""
+    """Exponential moving averages over the attempts of an agent or a lane, newest weighing `ema_alpha`.
+
+    Tokens and money are those of attempts that told them; None while none has.
+    """
 
     attempts: int
     success: float
     duration_s: float
-    tokens: float
-    cost_usd: float
+    tokens: float | None = None
+    cost_usd: float | None = None
 
 
 class Averages(Reply, frozen=True, tag="cca.policy.averages.v1"):
