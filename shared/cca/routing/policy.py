@@ -147,10 +147,15 @@ def seen(lane: LaneLoad, summary: LaneSummary | None) -> dict[str, float]:
     features = lane.features()
     if summary is not None and summary.n:
         features["age"] = float(summary.age)
-        for name in ("success", "latency_s", "tokens", "cost_usd"):
-            value: float | None = getattr(summary, name)
-            if value is not None:
-                features[name] = value
+        # Spelt out: this is done for every candidate of every decision.
+        if summary.success is not None:
+            features["success"] = summary.success
+        if summary.latency_s is not None:
+            features["latency_s"] = summary.latency_s
+        if summary.tokens is not None:
+            features["tokens"] = summary.tokens
+        if summary.cost_usd is not None:
+            features["cost_usd"] = summary.cost_usd
     return features
 
 
