@@ -6,13 +6,13 @@ from datetime import UTC, datetime, timedelta
 from cca.nats import names, stored, subjects
 from cca.nats.bus import Bus
 from cca.nats.follow import Doubt, entry, last_position
+from cca.nats.tape import Tape
 from cca.nats.wire import header_block
 from cca.projection import Entry
 from cca.routing.buckets import BUCKET
 from cca.routing.statistics import KEPT
 from cca_learner.decide import Era, Policy
 from cca_learner.memory import Memory
-from cca_learner.tape import Tape
 
 CHUNK = 500
 """Events that are heard at once: some milliseconds, in which nobody else is answered."""

@@ -9,12 +9,12 @@ from tests.learner.histories import ROLE, Said, history, task_of
 from cca import codec
 from cca.contracts.task import TaskCompleted, TaskSubmitted
 from cca.nats import setup
+from cca.nats import tape as tape_module
 from cca.nats.bus import connect
 from cca.nats.follow import Doubt, Follower
+from cca.nats.tape import Tape
 from cca.projection import Entry
 from cca.testing.servers import NatsServer
-from cca_learner import tape as tape_module
-from cca_learner.tape import Tape
 
 
 async def played(tape: Tape, chunk: int) -> list[Entry]:

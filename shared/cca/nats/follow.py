@@ -117,7 +117,7 @@ class Follower:
             return
         before = self._consumer_seq
         try:
-            info = await _api(self._bus, f"CONSUMER.INFO.{names.EVENTS}.{self._name}", timeout=5)
+            info = await api(self._bus, f"CONSUMER.INFO.{names.EVENTS}.{self._name}", timeout=5)
         except _Gone:
             self._raise("the server has forgotten our consumer")
             return
@@ -150,17 +150,24 @@ class Follower:
         self._arrived.set()
 
     def _entry(self, delivery: Delivery) -> Entry:
-        # $JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time ns>.<pending>[.<token>], with
-        # <domain>.<account hash> before the stream in the longer form: counted here once, for speed.
-        tokens = delivery.ack_subject.split(".")
-        if len(tokens) > 9:
-            tokens = tokens[2:]
-        expected = self._consumer_seq + 1
-        if int(tokens[6]) != expected:
-            raise Doubt(f"message {expected} of the consumer is missing, {tokens[6]} came")
-        self._consumer_seq = expected
-        self.seq = seq = int(tokens[5])
-        return entry(seq, delivery.subject, delivery.raw_headers, delivery.body, int(tokens[7]))
+        self.seq, stored_ns = numbered(delivery.ack_subject, self._consumer_seq + 1)
+        self._consumer_seq += 1
+        return entry(self.seq, delivery.subject, delivery.raw_headers, delivery.body, stored_ns)
+
+
+def numbered(reply: str, expected: int) -> tuple[int, int]:
+    """Position in the stream, and time of storing in nanoseconds, of a consumer's message number `expected`.
+
+    Raises `Doubt` when it is another one: there is a gap.
+    """
+    # $JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time ns>.<pending>[.<token>], with
+    # <domain>.<account hash> before the stream in the longer form.
+    tokens = reply.split(".")
+    if len(tokens) > 9:
+        tokens = tokens[2:]
+    if int(tokens[6]) != expected:
+        raise Doubt(f"message {expected} of the consumer is missing, {tokens[6]} came")
+    return int(tokens[5]), int(tokens[7])
 
 
 async def behind(bus: Bus, after: int, subject: str = subjects.EVENTS_ALL) -> int:
@@ -173,7 +180,7 @@ async def behind(bus: Bus, after: int, subject: str = subjects.EVENTS_ALL) -> in
 
 async def last_position(bus: Bus) -> int:
     """The position of the last message of the log, whatever it is. Raises `Busy`."""
-    info = await _api(bus, f"STREAM.INFO.{names.EVENTS}")
+    info = await api(bus, f"STREAM.INFO.{names.EVENTS}")
     return int(info["state"]["last_seq"])
 
 
@@ -198,16 +205,16 @@ async def _consumer(bus: Bus, name: str, after: int, subject: str) -> int:
         "num_replicas": 1,
     }
     request = {"stream_name": names.EVENTS, "config": config, "action": "create"}
-    info = await _api(bus, f"CONSUMER.CREATE.{names.EVENTS}.{name}.{subject}", request)
+    info = await api(bus, f"CONSUMER.CREATE.{names.EVENTS}.{name}.{subject}", request)
     return int(info["num_pending"])
 
 
 async def _forget(bus: Bus, name: str) -> None:
     with suppress(Busy, _Gone):  # the server removes it by itself
-        await _api(bus, f"CONSUMER.DELETE.{names.EVENTS}.{name}", timeout=2)
+        await api(bus, f"CONSUMER.DELETE.{names.EVENTS}.{name}", timeout=2)
 
 
-async def _api(bus: Bus, subject: str, request: dict[str, Any] | None = None, timeout: float = 10) -> Any:
+async def api(bus: Bus, subject: str, request: dict[str, Any] | None = None, timeout: float = 10) -> Any:
     """Ask JetStream. Raises `Busy`, and `_Gone` for what does not exist.
 
     Not through nats-py, whose requests can swallow a cancellation (`asyncio.wait_for` before Python 3.12 does).

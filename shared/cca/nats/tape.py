@@ -6,16 +6,14 @@ consumer that dies with us: nothing is acknowledged, and a gap in its numbers ra
 """
 
 import asyncio
-import json
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
 
 from cca.errors import Busy
 from cca.ids import uuid7
 from cca.nats import names, subjects
 from cca.nats.bus import Bus, Subscribed
-from cca.nats.follow import Doubt, entry
+from cca.nats.follow import Doubt, api, entry, numbered
 from cca.nats.wire import Msg
 from cca.projection import Entry
 
@@ -36,7 +34,7 @@ class Tape:
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
-        self._name = f"learner_tape_{uuid7().replace('-', '')[-16:]}"
+        self._name = f"tape_{uuid7().replace('-', '')[-16:]}"
         self._waiting: list[Msg] = []
         self._flow: list[str] = []
         self._enough = 1
@@ -54,7 +52,7 @@ class Tape:
         self._subscription = await bus.subscribe(inbox, self._on_msg)
         config = {
             "name": self._name,
-            "description": "Plays the log for a learner.",
+            "description": "Plays the log.",
             "deliver_subject": inbox,
             "deliver_policy": "by_start_sequence",
             "opt_start_seq": after + 1,
@@ -69,7 +67,7 @@ class Tape:
         }
         request = {"stream_name": names.EVENTS, "config": config, "action": "create"}
         try:
-            made = await self._ask(f"CONSUMER.CREATE.{names.EVENTS}.{self._name}.{subjects.EVENTS_ALL}", request)
+            made = await api(self._bus, f"CONSUMER.CREATE.{names.EVENTS}.{self._name}.{subjects.EVENTS_ALL}", request)
         except BaseException:
             await self.stop()
             raise
@@ -84,7 +82,7 @@ class Tape:
             await self._subscription.unsubscribe()
         if self._bus.is_connected:
             with suppress(Busy):  # the server removes it by itself
-                await self._ask(f"CONSUMER.DELETE.{names.EVENTS}.{self._name}")
+                await api(self._bus, f"CONSUMER.DELETE.{names.EVENTS}.{self._name}")
 
     async def take(self, most: int) -> list[Entry]:
         """The next `most` events, or all that are left if these are fewer. Raises `Doubt`."""
@@ -132,15 +130,9 @@ class Tape:
         self._arrived.set()
 
     def _entry(self, msg: Msg) -> Entry:
-        # $JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time ns>.<pending>, or with
-        # <domain>.<account hash> before the stream.
-        tokens = msg.reply.split(".")
-        if len(tokens) > 9:
-            tokens = tokens[2:]
         self._number += 1
-        if int(tokens[6]) != self._number:
-            raise Doubt(f"message {self._number} of the consumer is missing, {tokens[6]} came")
-        seq, headers = int(tokens[5]), msg.raw or b""
+        seq, stored_ns = numbered(msg.reply, self._number)
+        headers = msg.raw or b""
         try:
             # Type and time are all that is asked for, and nearly always there as we write them.
             time = datetime.fromisoformat(_value(headers, b"\r\nce-time:"))
@@ -148,14 +140,7 @@ class Tape:
                 return Entry(seq, msg.subject, _value(headers, b"\r\nce-type:"), None, time, b"", msg.data)
         except ValueError:
             pass  # it is somebody else's
-        return entry(seq, msg.subject, headers, msg.data, int(tokens[7]))
-
-    async def _ask(self, subject: str, request: dict[str, Any] | None = None) -> Any:
-        body = json.dumps(request).encode() if request else b""
-        answer = json.loads(await self._bus.request(f"$JS.API.{subject}", body, timeout=10))
-        if error := answer.get("error"):
-            raise Busy(f"the log cannot be read: {error.get('description')}")
-        return answer
+        return entry(seq, msg.subject, headers, msg.data, stored_ns)
 
 
 def _value(headers: bytes, name: bytes) -> str:
