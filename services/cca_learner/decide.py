@@ -1,7 +1,7 @@
 """The aggregate `routing`: what is configured, which version decides, and what may become of both."""
 
-from collections.abc import Collection, Iterable
-from typing import get_args
+from collections.abc import Callable, Collection, Iterable
+from typing import assert_never, cast, get_args
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -12,6 +12,7 @@ from cca.contracts.policy import (
     Algorithm,
     Params,
     PolicyConfigured,
+    PolicyEvent,
     PolicyUpdated,
     ShadowStarted,
     ShadowStopped,
@@ -78,9 +79,9 @@ class Made(Struct, frozen=True):
     decisions: int
 
 
-def evolve(policy: Policy, event: Event) -> Policy:
+def evolve(policy: Policy, event: PolicyEvent) -> Policy:
     """The policy after an event."""
-    match event:
+    match event:  # a new event in the union is a type error at the bottom
         case PolicyConfigured():
             return replace(policy, algorithm=event.algorithm, params=event.params, settled=False)
         case VocabularyGrown():
@@ -103,11 +104,10 @@ def evolve(policy: Policy, event: Event) -> Policy:
             return replace(policy, shadow=event)
         case ShadowStopped():
             return replace(policy, shadow=None)
-        case _:
-            return policy
+    assert_never(event)
 
 
-POLICY: Fold[Policy] = Fold(Policy(), evolve)
+POLICY: Fold[Policy] = Fold(Policy(), cast("Callable[[Policy, Event], Policy]", evolve))
 
 
 # ------------------------------------------------------------------------------------------ decisions

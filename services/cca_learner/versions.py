@@ -3,6 +3,7 @@
 from collections import OrderedDict
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from cca.contracts.policy import PolicySnapshot
 from cca.routing import pacing
@@ -26,18 +27,7 @@ class Version(Struct, frozen=True):
 
     def snapshot(self, version: int) -> PolicySnapshot:
         """What routers need of it."""
-        draft = self.draft
-        return PolicySnapshot(
-            version,
-            draft.position,
-            draft.digest,
-            draft.algorithm,
-            draft.params,
-            draft.vocabulary,
-            draft.lanes,
-            draft.prices,
-            draft.model,
-        )
+        return replace(self.draft, version=version)
 
 
 def make(memory: Memory, under: Policy | Era) -> Version:

@@ -9,7 +9,7 @@ from hypothesis import given as forall
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from cca.routing.gaussian import best_probabilities, chances
+from cca.routing.gaussian import chances
 
 Floats = NDArray[np.float64]
 Belief = tuple[float, float]
@@ -23,7 +23,7 @@ ROUTINE = st.lists(st.tuples(st.floats(0.3, 0.8), st.floats(0.003, 0.3)), min_si
 
 
 def asked(beliefs: list[Belief]) -> Floats:
-    return best_probabilities(np.array([mean for mean, _ in beliefs]), np.array([width for _, width in beliefs]))
+    return np.array(chances([mean for mean, _ in beliefs], [width for _, width in beliefs]))
 
 
 def brute(beliefs: list[Belief]) -> Floats:
@@ -90,7 +90,9 @@ def test_it_is_what_draws_come_to(count: int) -> None:
     rng = np.random.default_rng(count)
     means, widths = rng.normal(0.6, 0.1, count), rng.uniform(0.02, 0.2, count)
     draws = (means + widths * rng.standard_normal((200_000, count))).argmax(axis=1)
-    assert best_probabilities(means, widths) == pytest.approx(np.bincount(draws, minlength=count) / 200_000, abs=1e-2)
+    assert chances(means.tolist(), widths.tolist()) == pytest.approx(
+        np.bincount(draws, minlength=count) / 200_000, abs=1e-2
+    )
 
 
 @CALM

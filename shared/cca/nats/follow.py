@@ -58,7 +58,7 @@ class Follower:
     async def start(cls, bus: Bus, name: str, after: int = 0, subject: str = subjects.EVENTS_ALL) -> "Follower":
         """Begin after a position. `name` is for people who look at the server's consumers. Raises `Busy`."""
         self = cls(bus, f"{name}_{uuid7().replace('-', '')[-16:]}", after)
-        self.pending = await _consumer(bus, self._name, after, subject)
+        self.pending = await _pulled(bus, self._name, after, subject)
         bus.reconnected.append(self._on_reconnect)
         self._pull = await Pull.start(bus, names.EVENTS, self._name, self._on_delivery, ORDER)
         return self
@@ -70,7 +70,7 @@ class Follower:
         if self._pull is not None:
             await self._pull.stop()
         if self._bus.is_connected:
-            await _forget(self._bus, self._name)
+            await forget(self._bus, self._name)
 
     async def take(self, most: int, *, wait_s: float, gather_s: float = 0.0) -> Sequence[Entry]:
         """The next events, at most `most`; none if none came within `wait_s` seconds.
@@ -117,7 +117,7 @@ class Follower:
             return
         before = self._consumer_seq
         try:
-            info = await api(self._bus, f"CONSUMER.INFO.{names.EVENTS}.{self._name}", timeout=5)
+            info = await _api(self._bus, f"CONSUMER.INFO.{names.EVENTS}.{self._name}", timeout=5)
         except _Gone:
             self._raise("the server has forgotten our consumer")
             return
@@ -173,14 +173,14 @@ def numbered(reply: str, expected: int) -> tuple[int, int]:
 async def behind(bus: Bus, after: int, subject: str = subjects.EVENTS_ALL) -> int:
     """How many events the log has after a position. Raises `Busy`."""
     name = f"count_{uuid7().replace('-', '')[-16:]}"
-    count = await _consumer(bus, name, after, subject)
-    await _forget(bus, name)
+    count = await _pulled(bus, name, after, subject)
+    await forget(bus, name)
     return count
 
 
 async def last_position(bus: Bus) -> int:
     """The position of the last message of the log, whatever it is. Raises `Busy`."""
-    info = await api(bus, f"STREAM.INFO.{names.EVENTS}")
+    info = await _api(bus, f"STREAM.INFO.{names.EVENTS}")
     return int(info["state"]["last_seq"])
 
 
@@ -191,11 +191,19 @@ async def id_at(bus: Bus, seq: int) -> str | None:
     return None if message.status == 404 else _value(message.raw or b"", b"\r\nce-id:")
 
 
-async def _consumer(bus: Bus, name: str, after: int, subject: str) -> int:
-    """Make a consumer of our own; how many messages it has to deliver."""
+async def _pulled(bus: Bus, name: str, after: int, subject: str) -> int:
+    """Make a consumer to pull from; how many messages it has to deliver."""
+    made = await consumer(bus, name, after, subject, description="Follows the log; keeps its own position.")
+    return int(made["num_pending"])
+
+
+async def consumer(bus: Bus, name: str, after: int, subject: str, **more: Any) -> Any:
+    """Make a consumer of our own that dies with us; what the server says of it. Nothing is acknowledged to it.
+
+    Raises `Busy`. `more` is the rest of its configuration.
+    """
     config = {
         "name": name,
-        "description": "Follows the log; keeps its own position.",
         "deliver_policy": "by_start_sequence",
         "opt_start_seq": after + 1,
         "ack_policy": "none",
@@ -204,17 +212,17 @@ async def _consumer(bus: Bus, name: str, after: int, subject: str) -> int:
         "mem_storage": True,
         "num_replicas": 1,
     }
-    request = {"stream_name": names.EVENTS, "config": config, "action": "create"}
-    info = await api(bus, f"CONSUMER.CREATE.{names.EVENTS}.{name}.{subject}", request)
-    return int(info["num_pending"])
+    request = {"stream_name": names.EVENTS, "config": config | more, "action": "create"}
+    return await _api(bus, f"CONSUMER.CREATE.{names.EVENTS}.{name}.{subject}", request)
 
 
-async def _forget(bus: Bus, name: str) -> None:
+async def forget(bus: Bus, name: str) -> None:
+    """Remove a consumer of our own, if that can be done now."""
     with suppress(Busy, _Gone):  # the server removes it by itself
-        await api(bus, f"CONSUMER.DELETE.{names.EVENTS}.{name}", timeout=2)
+        await _api(bus, f"CONSUMER.DELETE.{names.EVENTS}.{name}", timeout=2)
 
 
-async def api(bus: Bus, subject: str, request: dict[str, Any] | None = None, timeout: float = 10) -> Any:
+async def _api(bus: Bus, subject: str, request: dict[str, Any] | None = None, timeout: float = 10) -> Any:
     """Ask JetStream. Raises `Busy`, and `_Gone` for what does not exist.
 
     Not through nats-py, whose requests can swallow a cancellation (`asyncio.wait_for` before Python 3.12 does).

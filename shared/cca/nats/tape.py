@@ -6,14 +6,12 @@ consumer that dies with us: nothing is acknowledged, and a gap in its numbers ra
 """
 
 import asyncio
-from contextlib import suppress
 from datetime import UTC, datetime
 
-from cca.errors import Busy
 from cca.ids import uuid7
-from cca.nats import names, subjects
+from cca.nats import subjects
 from cca.nats.bus import Bus, Subscribed
-from cca.nats.follow import Doubt, api, entry, numbered
+from cca.nats.follow import Doubt, consumer, entry, forget, numbered
 from cca.nats.wire import Msg
 from cca.projection import Entry
 
@@ -50,24 +48,18 @@ class Tape:
         self, inbox = cls(bus), bus.new_inbox()
         bus.reconnected.append(self._on_reconnect)
         self._subscription = await bus.subscribe(inbox, self._on_msg)
-        config = {
-            "name": self._name,
-            "description": "Plays the log.",
-            "deliver_subject": inbox,
-            "deliver_policy": "by_start_sequence",
-            "opt_start_seq": after + 1,
-            "ack_policy": "none",
-            "max_deliver": 1,
-            "filter_subject": subjects.EVENTS_ALL,
-            "flow_control": True,
-            "idle_heartbeat": int(HEARTBEAT * 1e9),
-            "inactive_threshold": 30_000_000_000,  # nanoseconds; it goes when we do
-            "mem_storage": True,
-            "num_replicas": 1,
-        }
-        request = {"stream_name": names.EVENTS, "config": config, "action": "create"}
         try:
-            made = await api(self._bus, f"CONSUMER.CREATE.{names.EVENTS}.{self._name}.{subjects.EVENTS_ALL}", request)
+            made = await consumer(
+                bus,
+                self._name,
+                after,
+                subjects.EVENTS_ALL,
+                description="Plays the log.",
+                deliver_subject=inbox,
+                max_deliver=1,
+                flow_control=True,
+                idle_heartbeat=int(HEARTBEAT * 1e9),
+            )
         except BaseException:
             await self.stop()
             raise
@@ -81,8 +73,7 @@ class Tape:
         if self._subscription is not None:
             await self._subscription.unsubscribe()
         if self._bus.is_connected:
-            with suppress(Busy):  # the server removes it by itself
-                await api(self._bus, f"CONSUMER.DELETE.{names.EVENTS}.{self._name}")
+            await forget(self._bus, self._name)
 
     async def take(self, most: int) -> list[Entry]:
         """The next `most` events, or all that are left if these are fewer. Raises `Doubt`."""

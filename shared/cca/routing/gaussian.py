@@ -51,11 +51,6 @@ _LOG, _RATIO = _table()
 _GRIDS = {points: np.linspace(0.0, 1.0, points) for points in (16, 20, 24, 32, 48, 64)}
 
 
-def best_probabilities(means: Floats, deviations: Floats, points: int = 64) -> Floats:
-    """`chances` of arrays."""
-    return np.array(chances(means.tolist(), deviations.tolist(), points))
-
-
 def chances(means: Sequence[float], deviations: Sequence[float], points: int = 64) -> list[float]:
     """P(each is the largest) of independent Gaussians; not negative, and they sum to 1.
 
