@@ -49,19 +49,22 @@ class Board:
             logger.warning("the version in the bucket cannot be read, and is replaced: %s", error)
             return None, raw.seq
 
-    async def publish(self, snapshot: PolicySnapshot) -> None:
-        """Give a version to the routers. One that is newer stays: another learner was faster. Raises `Busy`."""
+    async def publish(self, snapshot: PolicySnapshot, seq: int) -> None:
+        """Give a version to the routers, in place of an older one that stands at `seq` of the bucket.
+
+        When another stands there by now, a newer one stays: another learner was faster. Raises `Busy`.
+        """
         body = codec.encode(snapshot)
         refusal = ""
         for _ in range(TRIES):
-            there, seq = await self.newest()
-            if there is not None and there.version >= snapshot.version:
-                return
             headers = {"Nats-Expected-Last-Subject-Sequence": str(seq)}
             ack = _ack(await self._bus.request(subjects.POLICY, body, headers))
             if ack.error is None:
                 return
             refusal = str(ack.error.get("description"))
+            there, seq = await self.newest()
+            if there is not None and there.version >= snapshot.version:
+                return
         raise Busy(f"version {snapshot.version} cannot be published: {refusal}")
 
     async def read_note(self) -> At[Policy]:

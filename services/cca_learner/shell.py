@@ -200,7 +200,7 @@ class Learner:
             self._learned = (memory, changes)
 
     async def _publish(self, version: Version) -> None:
-        there, _ = await self._board.newest()
+        there, seq = await self._board.newest()
         least, made = there.version if there else 0, version.made
         policy = (await self.change(partial(decide.updated, made, least))).state
         if not policy.settled or (policy.digest, policy.position) != (made.digest, made.position):
@@ -209,7 +209,7 @@ class Learner:
         snapshot = version.snapshot(policy.version)
         self._has(snapshot)
         # If we end here, the next start sees that the bucket is behind, and makes a newer version.
-        await self._board.publish(snapshot)
+        await self._board.publish(snapshot, seq)
         if self._loop.time() > self._noted + NOTE_EVERY:
             self._noted = self._loop.time()
             await self._board.write_note(self.at)
