@@ -36,11 +36,28 @@ class Retry(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True)
 
 
 class Usage(Struct, frozen=True, omit_defaults=True):
-    """What an attempt used, as the worker measured it."""
+    """What an attempt used, as the worker measured it.
+
+    Attributes:
+        input_tokens: read by the model and neither read from nor written to a cache.
+        output_tokens: written by the model, its thoughts included.
+        cost_usd: what the provider asks for it; 0 with `cost_from` None when nobody knows.
+        model: which model, as its provider spells it; the one that cost most when there were several.
+        cache_read_tokens, cache_write_tokens: input that came from, or went to, the provider's cache.
+        peak_context_tokens: input of the largest single request, whatever it came from.
+        counted_tokens: what our own counter had said of all that input; it is corrected by the difference.
+        cost_from: `reported` by the worker, or from the price `table`. The router fills it in.
+    """
 
     input_tokens: Annotated[int, Meta(ge=0)] = 0
     output_tokens: Annotated[int, Meta(ge=0)] = 0
     cost_usd: Annotated[float, Meta(ge=0)] = 0.0
+    model: Short | None = None
+    cache_read_tokens: Annotated[int, Meta(ge=0)] = 0
+    cache_write_tokens: Annotated[int, Meta(ge=0)] = 0
+    peak_context_tokens: Annotated[int, Meta(ge=0)] = 0
+    counted_tokens: Annotated[int, Meta(ge=0)] = 0
+    cost_from: Literal["reported", "table"] | None = None
 
 
 class Failure(Struct, frozen=True, omit_defaults=True):
@@ -164,7 +181,8 @@ class RateTask(Command, frozen=True, tag="cca.task.rate.v1", forbid_unknown_fiel
 class DoTask(Command, frozen=True, tag="cca.task.work.v1"):
     """What a worker pulls from `cca.work.<role>.<lane>.<priority>`: everything that it needs for one attempt.
 
-    `route` numbers the routing decisions of the task; a claim for an older one is obsolete.
+    `route` numbers the routing decisions of the task; a claim for an older one is obsolete. When `context` was
+    condensed, `original` is the reference under which all of it is stored.
     """
 
     task: str
@@ -180,6 +198,7 @@ class DoTask(Command, frozen=True, tag="cca.task.work.v1"):
     labels: dict[str, str] = {}
     max_attempts: int = 3
     timeout_s: float | None = None
+    original: str | None = None
 
 
 class Due(Command, frozen=True, tag="cca.task.due.v1"):
@@ -227,6 +246,31 @@ class TaskHeld(Event, frozen=True, tag="cca.task.held.v1"):
 
     task: str
     reason: str
+
+
+class TaskCondensed(Event, frozen=True, tag="cca.task.condensed.v1"):
+    """The task's context was over its role's budget: workers get `context`, whose markers expand to what was folded.
+
+    Attributes:
+        context: as workers get it; the original stands in `cca.task.submitted.v1` and under `original`.
+        model: whose tokens count; `exact` when they are not an estimate.
+        before, after: tokens; `saved` by strategy.
+        refs: what can be expanded.
+        version: of the policies (`cca.tokens.policy-set.v1`).
+        reached: whether it is within the budget now.
+    """
+
+    task: str
+    context: str
+    model: str
+    before: int
+    after: int
+    saved: dict[str, int]
+    refs: tuple[str, ...]
+    original: str
+    version: int
+    exact: bool = False
+    reached: bool = True
 
 
 class TaskRouted(Event, frozen=True, tag="cca.task.routed.v1"):
@@ -347,6 +391,7 @@ class TaskRated(Event, frozen=True, tag="cca.task.rated.v1"):
 
 TaskEvent = (
     TaskSubmitted
+    | TaskCondensed
     | TaskRejected
     | TaskHeld
     | TaskRouted

@@ -1,6 +1,7 @@
 """Every stream, bucket and durable consumer, declared; created on start, diffed on deploy."""
 
 from datetime import timedelta
+from typing import Any
 
 from nats.js.api import (
     AckPolicy,
@@ -13,7 +14,7 @@ from nats.js.api import (
 )
 
 from cca.nats import subjects
-from cca.nats.names import DEAD, EVENTS, OUTPUT, STATE, TASKS
+from cca.nats.names import BLOBS, DEAD, EVENTS, OUTPUT, STATE, TASKS
 
 ACK_WAIT = timedelta(seconds=3)
 """The lease of a worker: it says "in progress" three times as often. A dead worker's tasks move on after it."""
@@ -22,14 +23,14 @@ MIB = 1024 * 1024
 
 
 def _config(name: str, description: str, subject_list: list[str], **more: object) -> StreamConfig:
+    settings: dict[str, Any] = {"duplicate_window": 120} | more
     return StreamConfig(
         name=name,
         description=description,
         subjects=subject_list,
         storage=StorageType.FILE,
         metadata={"cca.stream": name},
-        duplicate_window=120,
-        **more,  # type: ignore[arg-type]  # nats-py's dataclass takes them all by name
+        **settings,
     )
 
 
@@ -82,6 +83,21 @@ def declared(replicas: int = 1) -> list[StreamConfig]:
             max_bytes=512 * MIB,
             allow_direct=True,
             num_replicas=replicas,
+        ),
+        _config(
+            BLOBS,
+            "Texts by the hash of their content: the originals of what was folded. Stored again after a day, a text "
+            "lives anew; a full store refuses and drops nothing.",
+            [subjects.BLOBS_ALL],
+            retention=RetentionPolicy.LIMITS,
+            compression=StoreCompression.S2,
+            discard=DiscardPolicy.NEW,
+            max_age=90 * 24 * 3600,
+            max_bytes=4096 * MIB,
+            max_msgs_per_subject=1,
+            allow_direct=True,
+            num_replicas=replicas,
+            duplicate_window=24 * 3600,
         ),
         _config(
             f"KV_{STATE}",

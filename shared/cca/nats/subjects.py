@@ -26,6 +26,15 @@ RPC_LEARNER_EVALUATE = "cca.rpc.learner.evaluate"
 RPC_LEARNER_SHADOW = "cca.rpc.learner.shadow"
 RPC_LEARNER_HISTORY = "cca.rpc.learner.history"
 RPC_LEARNER_WORKLOADS = "cca.rpc.learner.workloads"
+RPC_TOKENS_COUNT = "cca.rpc.tokens.count"
+RPC_TOKENS_ANALYZE = "cca.rpc.tokens.analyze"
+RPC_TOKENS_COMPRESS = "cca.rpc.tokens.compress"
+RPC_TOKENS_CONDENSE = "cca.rpc.tokens.condense"
+RPC_TOKENS_EXPAND = "cca.rpc.tokens.expand"
+RPC_TOKENS_POLICIES = "cca.rpc.tokens.policies"
+RPC_TOKENS_SET_POLICY = "cca.rpc.tokens.set-policy"
+RPC_TOKENS_METRICS = "cca.rpc.tokens.metrics"
+RPC_TOKENS_RECOMMEND = "cca.rpc.tokens.recommend"
 
 
 def tasks(role: str) -> str:
@@ -78,6 +87,11 @@ def dead(service: str) -> str:
     return f"cca.dead.{service}"
 
 
+def blob(ref: str) -> str:
+    """Where a content-addressed text is stored."""
+    return f"cca.blobs.{ref}"
+
+
 def work_consumer(role: str, lane: str, priority: str) -> str:
     """The durable consumer from which the workers of a lane pull one priority."""
     return f"work={role}={lane}={priority}"  # "=" cannot stand in a role or lane
@@ -90,3 +104,6 @@ def state(key: str) -> str:
 
 POLICY = state("policy.routing")
 """The newest version of the routing policy."""
+TOKEN_POLICIES = state("policy.tokens")
+"""Which contexts are compressed before dispatch."""
+BLOBS_ALL = "cca.blobs.*"

@@ -2,15 +2,16 @@
 
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from cca.contracts import agent, learner, policy, task
+from cca.contracts import agent, learner, policy, task, tokens
 from cca.message import Command, Event, Message, Reply
 from cca.nats import names, subjects
 
 Kind = Literal["stream", "core", "request"]
 
 ROUTER, LEARNER, PROJECTOR, GATEWAY = "cca_router", "cca_learner", "cca_projector", "cca_gateway"
+TOKENS = "cca_tokens"
 CLIENT, WORKER, SERVER = "client", "worker", "nats-server"
 ANY_SERVICE = "any-service"
 
@@ -19,6 +20,7 @@ PARTIES: dict[str, str] = {
     WORKER: "Executes tasks of one role and lane.",
     ROUTER: "Decides about tasks and agents, and alone appends to their logs.",
     LEARNER: "Makes the policy by which tasks find their lane, from the log.",
+    TOKENS: "Counts and compresses text, and says what was spent and saved.",
     PROJECTOR: "Makes the log into tables.",
     GATEWAY: "Speaks HTTP to clients and NATS to the rest.",
     SERVER: "Fires the timers that it was given.",
@@ -35,6 +37,7 @@ PARAMETERS: dict[str, str] = {
     "service": "Name of a service, such as `cca_router`.",
     "seq": "Position of a message in its stream.",
     "policy": "Name of a policy: `routing`.",
+    "ref": "Reference to a text: 20 letters and digits, a hash of its content.",
     "key": "A key of the bucket `CCA_STATE`.",
 }
 
@@ -65,6 +68,7 @@ class Channel(Struct, frozen=True, kw_only=True):
 TASK_EVENTS: tuple[type[Event], ...] = (
     task.TaskSubmitted,
     task.TaskRejected,
+    task.TaskCondensed,
     task.TaskHeld,
     task.TaskRouted,
     task.TaskStarted,
@@ -84,6 +88,7 @@ POLICY_EVENTS: tuple[type[Event], ...] = (
     policy.ShadowStarted,
     policy.ShadowStopped,
 )
+TOKEN_EVENTS: tuple[type[Event], ...] = (tokens.TokensCompressed, tokens.TokensExpanded, tokens.TokenPolicySet)
 
 
 def _rpc(
@@ -104,6 +109,15 @@ def _rpc(
 def _learner(address: str, says: type[Command], answer: type[Reply], description: str) -> Channel:
     name = address.removeprefix("cca.rpc.").replace(".", "-")
     return _rpc(name, address, says, answer, description, LEARNER)
+
+
+def _tokens(
+    address: str, says: type[Command], answer: type[Reply], description: str, senders: tuple[str, ...] = ()
+) -> Channel:
+    name = address.removeprefix("cca.rpc.").replace(".", "-")
+    return structs.replace(
+        _rpc(name, address, says, answer, description, TOKENS), senders=senders or (CLIENT, GATEWAY)
+    )
 
 
 def _report(verb: str, says: type[Command], answer: type[Reply], description: str) -> Channel:
@@ -186,6 +200,36 @@ CHANNELS: tuple[Channel, ...] = (
         stream=f"KV_{names.STATE}",
     ),
     Channel(
+        name="token-events",
+        address=subjects.events("tokens", "{ref}"),
+        kind="stream",
+        description="What was folded and expanded, by the reference of the text; and under `policies`, which contexts "
+        "are compressed before dispatch.",
+        messages=TOKEN_EVENTS,
+        senders=(TOKENS,),
+        receivers=(TOKENS, PROJECTOR, GATEWAY, CLIENT),
+        stream=names.EVENTS,
+    ),
+    Channel(
+        name="token-policies",
+        address=subjects.TOKEN_POLICIES,
+        kind="stream",
+        description="Which contexts are compressed before dispatch, a key of the bucket.",
+        messages=(tokens.TokenPolicies,),
+        senders=(TOKENS,),
+        receivers=(ROUTER, TOKENS),
+        stream=f"KV_{names.STATE}",
+    ),
+    Channel(
+        name="blobs",
+        address=subjects.blob("{ref}"),
+        kind="stream",
+        description="A text by the hash of its content, as UTF-8.",
+        senders=(TOKENS,),
+        receivers=(TOKENS,),
+        stream=names.BLOBS,
+    ),
+    Channel(
         name="notes",
         address=subjects.state("{key}"),
         kind="stream",
@@ -266,6 +310,33 @@ CHANNELS: tuple[Channel, ...] = (
     _learner(subjects.RPC_LEARNER_HISTORY, learner.GetHistory, learner.PolicyHistory, "How learning went so far."),
     _learner(
         subjects.RPC_LEARNER_WORKLOADS, learner.GetWorkloads, learner.Averages, "Averages of lanes and live agents."
+    ),
+    _tokens(subjects.RPC_TOKENS_COUNT, tokens.CountTokens, tokens.TokenCounts, "How many tokens a text is."),
+    _tokens(subjects.RPC_TOKENS_ANALYZE, tokens.AnalyzeTokens, tokens.Analysis, "What a text is made of."),
+    _tokens(subjects.RPC_TOKENS_COMPRESS, tokens.CompressTokens, tokens.Compressed, "The same in fewer tokens."),
+    _tokens(
+        subjects.RPC_TOKENS_CONDENSE,
+        tokens.CondenseContext,
+        tokens.Condensed,
+        "A task's context within its role's budget.",
+        (ROUTER,),
+    ),
+    _tokens(
+        subjects.RPC_TOKENS_EXPAND,
+        tokens.ExpandText,
+        tokens.Expanded,
+        "The original of what was folded.",
+        (CLIENT, GATEWAY, WORKER),
+    ),
+    _tokens(
+        subjects.RPC_TOKENS_POLICIES, tokens.GetTokenPolicies, tokens.TokenPolicies, "Which contexts are compressed."
+    ),
+    _tokens(
+        subjects.RPC_TOKENS_SET_POLICY, tokens.SetTokenPolicy, tokens.TokenPolicies, "Compress a role's contexts."
+    ),
+    _tokens(subjects.RPC_TOKENS_METRICS, tokens.GetTokenMetrics, tokens.TokenMetrics, "What was spent and saved."),
+    _tokens(
+        subjects.RPC_TOKENS_RECOMMEND, tokens.GetRecommendations, tokens.Recommendations, "What would save tokens."
     ),
     _report("join", agent.Join, agent.Welcome, "A worker introduces itself and learns where to pull."),
     _report("heartbeat", agent.Heartbeat, agent.Heard, "A worker lives."),

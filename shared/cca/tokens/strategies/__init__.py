@@ -1,0 +1,1 @@
+"""The ways to fold text, a module for each sort of content."""
