@@ -17,7 +17,10 @@ async def start(settings: Settings, service: Service, bus: Bus, stack: AsyncExit
     router = Router(settings, bus)
     stack.push_async_callback(router.drain)
     # Before the newest version is read, so that none is missed.
-    heard = [await bus.subscribe(subjects.POLICY, router.on_policy)]
+    heard = [
+        await bus.subscribe(subjects.POLICY, router.on_policy),
+        await bus.subscribe(subjects.TOKEN_POLICIES, router.on_token_policies),
+    ]
     await router.recover()
     stack.push_async_callback(router.housekeeping())
 

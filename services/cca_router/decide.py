@@ -12,6 +12,7 @@ from cca.contracts.task import (
     SubmitTask,
     TaskAttemptFailed,
     TaskCanceled,
+    TaskCondensed,
     TaskFailed,
     TaskRated,
     TaskRejected,
@@ -42,8 +43,16 @@ GRACE = timedelta(seconds=5)
 # ------------------------------------------------------------------------------------------ commands
 
 
-def submit(command: SubmitTask, task_id: str, facts: Facts, task: Task, role: str | None = None) -> Decision:
-    """A task is asked for; `role`, when the subject says it, goes before the command's own.
+def submit(
+    command: SubmitTask,
+    task_id: str,
+    facts: Facts,
+    task: Task,
+    role: str | None = None,
+    condensed: TaskCondensed | None = None,
+) -> Decision:
+    """A task is asked for; `role`, when the subject says it, goes before the command's own. `condensed` is its context
+    as workers are to get it, when that is over the role's budget.
 
     Raises `Refused` (`no-role`, `unreadable`, `too-large`, `key-reused`).
     """
@@ -57,28 +66,25 @@ def submit(command: SubmitTask, task_id: str, facts: Facts, task: Task, role: st
         if task.spec.fingerprint != fingerprint:
             raise Refused("key-reused", f"task {task_id} exists, and something else was asked then")
         return route(facts, task)  # if the router was interrupted the first time
-    return then(
-        facts,
-        task,
-        TaskSubmitted(
-            task=task_id,
-            role=role,
-            description=command.description,
-            fingerprint=fingerprint,
-            input=command.input,
-            context=command.context,
-            priority=command.priority,
-            lane=command.lane,
-            kind=command.kind,
-            requester=command.requester,
-            labels=command.labels,
-            max_attempts=command.max_attempts,
-            timeout_s=command.timeout_s,
-            retry=command.retry,
-            idempotency_key=command.idempotency_key,
-            deadline_s=command.deadline_s,
-        ),
+    submitted = TaskSubmitted(
+        task=task_id,
+        role=role,
+        description=command.description,
+        fingerprint=fingerprint,
+        input=command.input,
+        context=command.context,
+        priority=command.priority,
+        lane=command.lane,
+        kind=command.kind,
+        requester=command.requester,
+        labels=command.labels,
+        max_attempts=command.max_attempts,
+        timeout_s=command.timeout_s,
+        retry=command.retry,
+        idempotency_key=command.idempotency_key,
+        deadline_s=command.deadline_s,
     )
+    return then(facts, task, submitted) if condensed is None else then(facts, task, submitted, condensed)
 
 
 def reject(task_id: str, code: str, reason: str, task: Task) -> Decision:

@@ -50,14 +50,14 @@ def place(facts: Facts, task: Task, leaving: str | None = None) -> Decision:
         x=x,
         turn=case.turn if len(may.lanes) > 1 else 0,
     )
-    return Decision((routed,), (_work(spec, number, task.retries, chosen.lane),))
+    return Decision((routed,), (_work(task, spec, number, chosen.lane),))
 
 
 def features(task: Task, spec: TaskSubmitted) -> dict[str, int]:
     """What is known of the task when its next attempt is routed."""
     size = len(spec.description)
-    if spec.context is not None:
-        size += len(spec.context)
+    if (context := _context(task, spec)) is not None:
+        size += len(context)
     if spec.input is not None:
         size += len(_json(spec.input))
     labels = spec.labels
@@ -97,7 +97,12 @@ class Only(msgspec.Struct, frozen=True):
 _CERTAIN = Judgement((1.0,), (0.0,))
 
 
-def _work(spec: TaskSubmitted, number: int, retries: int, lane: LaneLoad) -> Side:
+def _context(task: Task, spec: TaskSubmitted) -> str | None:
+    """The context as a worker gets it."""
+    return spec.context if task.condensed is None else task.condensed.context
+
+
+def _work(task: Task, spec: TaskSubmitted, number: int, lane: LaneLoad) -> Side:
     work = DoTask(
         task=spec.task,
         route=number,
@@ -105,13 +110,14 @@ def _work(spec: TaskSubmitted, number: int, retries: int, lane: LaneLoad) -> Sid
         lane=lane.lane,
         description=spec.description,
         input=spec.input,
-        context=spec.context,
+        context=_context(task, spec),
         priority=spec.priority,
         kind=spec.kind,
         requester=spec.requester,
         labels=spec.labels,
         max_attempts=spec.max_attempts,
         timeout_s=spec.timeout_s,
+        original=None if task.condensed is None else task.condensed.original,
     )
     return Side(
         subject=subjects.work(lane.role, lane.lane, spec.priority),
@@ -119,5 +125,5 @@ def _work(spec: TaskSubmitted, number: int, retries: int, lane: LaneLoad) -> Sid
         type=WORK,
         # A lost race may leave work behind without its event. With the lane, the decision that is made instead
         # is not taken for its duplicate; with the retries, neither is one that follows a retry by hand.
-        dedup=f"{spec.task}.{number}.{retries}.{lane.role}.{lane.lane}",
+        dedup=f"{spec.task}.{number}.{task.retries}.{lane.role}.{lane.lane}",
     )

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Generic, Protocol, TypeVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from cca import ids
 from cca.contracts.agent import (
@@ -30,6 +31,7 @@ from cca.decider import Decision
 from cca.errors import CcaError, Refused, Unreadable
 from cca.message import Command, Meta, Reply
 from cca.nats import subjects
+from cca.tokens.prices import NO_PRICES, Prices
 from cca_router import claims
 from cca_router.agents import AgentDesk
 from cca_router.desk import Desk
@@ -49,6 +51,7 @@ class About(Protocol):
 
 
 Item = TypeVar("Item", bound=About)
+Ended = TypeVar("Ended", Completion, Misfortune)
 
 
 class Reporter(Struct, frozen=True):
@@ -61,8 +64,8 @@ class Reporter(Struct, frozen=True):
 class Reports:
     """The verbs of `cca.report.<role>.<agent>.<verb>`."""
 
-    def __init__(self, desk: Desk, agents: AgentDesk, facts: Callable[[], Facts]) -> None:
-        self._desk, self._agents, self._facts = desk, agents, facts
+    def __init__(self, desk: Desk, agents: AgentDesk, facts: Callable[[], Facts], prices: Prices = NO_PRICES) -> None:
+        self._desk, self._agents, self._facts, self._prices = desk, agents, facts, prices
         self.verbs: dict[str, tuple[type[Command], Callable[..., Awaitable[Reply]]]] = {
             "join": (Join, self._join),
             "leave": (Leave, self._leave),
@@ -110,13 +113,16 @@ class Reports:
         def judge(item: Completion, task: Task) -> tuple[Decision, Receipt]:
             return claims.complete(item, who.agent, task)
 
-        return await self._report(command.done, judge, meta)
+        return await self._report([self._priced(item) for item in command.done], judge, meta)
 
     async def _fail(self, command: FailTasks, who: Reporter, meta: Meta) -> Reported:
         def judge(item: Misfortune, task: Task) -> tuple[Decision, Receipt]:
             return claims.fail(item, who.agent, self._facts(), task)
 
-        return await self._report(command.failed, judge, meta)
+        return await self._report([self._priced(item) for item in command.failed], judge, meta)
+
+    def _priced(self, item: Ended) -> Ended:
+        return item if item.usage is None else replace(item, usage=self._prices.priced(item.usage))
 
     async def _progress(self, command: Progress, who: Reporter, meta: Meta) -> Reported:
         def judge(item: Progress, task: Task) -> tuple[Decision, Receipt]:

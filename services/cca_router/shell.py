@@ -31,8 +31,10 @@ from cca.nats.log import JetStreamLog
 from cca.nats.micro import asked
 from cca.nats.pull import Delivery
 from cca.nats.wire import Msg
+from cca.tokens import prices
 from cca_router import decide, intake, recovery, views
 from cca_router.agents import AgentDesk
+from cca_router.contexts import Contexts
 from cca_router.deliveries import Deliveries
 from cca_router.reports import Reports, unknown_verb, verb_of
 from cca_router.state import Task
@@ -54,7 +56,8 @@ class Router:
         self._traffic = Traffic(bus, self._log, self._moved, self._spawn)
         self._desk, self._facts = self._traffic.desk, self._traffic.facts
         self._agents = AgentDesk(bus, self._log, self._traffic.roster, self._traffic.reroute, self._traffic.lose_runs)
-        self._reports = Reports(self._desk, self._agents, self._facts)
+        self._reports = Reports(self._desk, self._agents, self._facts, prices.load(settings.tokens.prices))
+        self._contexts = Contexts(bus, self._spawn)
         self._dead = DeadLetters(bus)
         self._deliveries = Deliveries(self._desk, self._dead, self._submit, self._facts)
         self._mark = recovery.Mark(bus)
@@ -96,12 +99,15 @@ class Router:
         return self._traffic.agents(command.role)
 
     async def _submit(self, task: TaskId, command: SubmitTask, meta: Meta) -> TaskAccepted:
+        condensed = None
+        if (rule := self._contexts.rule(command)) is not None:
+            condensed = await self._contexts.condensed(task, command, rule)
         facts, created = self._facts(), True
 
         def submit(state: Task) -> Decision:
             nonlocal created
             created = state.state is None
-            return decide.submit(command, task, facts, state)
+            return decide.submit(command, task, facts, state, condensed=condensed)
 
         state = await self._desk.change(task, submit, meta, new=True)
         return views.accepted(task, state, created)
@@ -167,6 +173,10 @@ class Router:
         """`$KV.CCA_STATE.policy.routing`: another version of the policy is to decide."""
         self._traffic.policies.on_policy(msg)
 
+    def on_token_policies(self, msg: Msg) -> None:
+        """`$KV.CCA_STATE.policy.tokens`: other contexts are to be compressed before dispatch."""
+        self._contexts.on_policies(msg)
+
     def on_intake(self, delivery: Delivery) -> None:
         """`cca.tasks.<role>`: somebody has published a task."""
         self._spawn(self._deliveries.take_in(delivery))
@@ -219,6 +229,7 @@ class Router:
     async def recover(self) -> None:
         """Find how lanes are chosen, who was there and which tasks are open, and finish what was cut short."""
         await self._traffic.policies.start()
+        await self._contexts.start()
         for joined in await recovery.live_agents(self._bus):
             self._agents.adopt(joined.agent, joined)
         found = await recovery.open_tasks(self._log, await self._mark.read())

@@ -14,6 +14,7 @@ from cca.contracts.task import (
     TaskAttemptFailed,
     TaskCanceled,
     TaskCompleted,
+    TaskCondensed,
     TaskEvent,
     TaskFailed,
     TaskHeld,
@@ -53,6 +54,7 @@ class Task(Struct, frozen=True):
         reason: why it was canceled or rejected.
         failed: the lanes (`role/lane`) in which an attempt has failed, the last one at the end.
         rated: the last word on how good the outcome is.
+        condensed: its context as workers get it, when that was over its role's budget.
     """
 
     state: State | None = None
@@ -76,6 +78,7 @@ class Task(Struct, frozen=True):
     fraction: float | None = None
     failed: tuple[str, ...] = ()
     rated: TaskRated | None = None
+    condensed: TaskCondensed | None = None
 
     @property
     def over(self) -> bool:
@@ -172,6 +175,8 @@ def evolve(task: Task, event: TaskEvent) -> Task:
             )
         case TaskRated():
             return replace(task, rated=event)
+        case TaskCondensed():
+            return replace(task, condensed=event)
     assert_never(event)
 
 

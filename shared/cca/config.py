@@ -82,6 +82,12 @@ class ClientSettings(_Section, frozen=True, kw_only=True):
     api_key: str | None = None
 
 
+class TokensSettings(_Section, frozen=True, kw_only=True):
+    """What tokens cost: `prices` is a file with prices of one's own, in the form of `cca/tokens/prices.toml`."""
+
+    prices: str | None = None
+
+
 class Settings(_Section, frozen=True, kw_only=True):
     """Everything that can be set. `replicas` is the number of copies of each stream (1, 3 or 5)."""
 
@@ -90,6 +96,7 @@ class Settings(_Section, frozen=True, kw_only=True):
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
     client: ClientSettings = ClientSettings()
+    tokens: TokensSettings = TokensSettings()
     replicas: Literal[1, 3, 5] = 1
     otel_endpoint: str | None = None
 
