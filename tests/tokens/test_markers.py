@@ -22,6 +22,7 @@ from cca.tokens.markers import (
 )
 
 REF = ref_of("something")
+NOTHING: dict[str, str] = {}
 lines = st.lists(st.text(st.characters(exclude_characters="\n")), max_size=8)
 texts = st.text()
 
@@ -125,7 +126,7 @@ def test_the_legend_is_taken_away() -> None:
 @given(texts)
 def test_any_text_without_known_markers_expands_to_itself(text: str) -> None:
     if not text.startswith(LEGEND):
-        assert expand(text, {}.get) == text
+        assert expand(text, NOTHING.get) == text
 
 
 def test_references_are_named_once_and_in_order() -> None:
@@ -135,5 +136,5 @@ def test_references_are_named_once_and_in_order() -> None:
 
 def test_a_long_line_of_near_markers_takes_no_time_worth_mentioning() -> None:
     nasty = "[ctx:" + "a" * 20 + " " + "; next 1" * 200_000
-    assert expand(nasty, {}.get) == nasty
+    assert expand(nasty, NOTHING.get) == nasty
     assert hashlib.blake2b(encoded(nasty)).digest()
