@@ -1,0 +1,1 @@
+"""Transcripts as agents leave them, made by seeded programs that know nothing of how text is compressed."""
