@@ -6,15 +6,8 @@ from typing import Literal
 from msgspec.structs import replace
 
 from cca.contracts.agent import Claim, Completion, Misfortune, Progress, Receipt, Verdict
-from cca.contracts.task import (
-    Due,
-    Failure,
-    TaskAttemptFailed,
-    TaskCompleted,
-    TaskFailed,
-    TaskProgressed,
-    TaskStarted,
-)
+from cca.contracts.task import Failure, TaskAttemptFailed, TaskCompleted, TaskFailed, TaskProgressed, TaskStarted
+from cca.contracts.work import Due
 from cca.decider import Decision
 from cca_router.decide import GRACE, attempt_failed, route, timer
 from cca_router.facts import Facts

@@ -5,8 +5,9 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from cca import codec
+from cca.contracts.ledger import EVERYONE, RolePolicy, TokenPolicies
 from cca.contracts.task import SubmitTask, TaskCondensed
-from cca.contracts.tokens import EVERYONE, CondenseContext, Condensed, RolePolicy, TokenPolicies
+from cca.contracts.tokens import CondenseContext, Condensed
 from cca.errors import Busy, CcaError, Unreadable
 from cca.nats import names, stored, subjects
 from cca.nats.bus import Bus
@@ -77,6 +78,7 @@ class Contexts:
             version=said.version,
             exact=said.exact,
             reached=said.reached,
+            cuts=said.cuts,
         )
 
     def _read(self, body: bytes) -> None:

@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 from cca.codec import encode, tag_of
 from cca.contracts.task import (
     CancelTask,
-    Due,
     Failure,
     RateTask,
     RetryTask,
@@ -20,6 +19,7 @@ from cca.contracts.task import (
     TaskSubmitted,
     Usage,
 )
+from cca.contracts.work import Due
 from cca.decider import Decision
 from cca.errors import Refused
 from cca.message import Event, Side

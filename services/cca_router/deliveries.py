@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from functools import partial
 
 from cca import codec
-from cca.contracts.task import Due, SubmitTask, TaskAccepted
+from cca.contracts.task import SubmitTask, TaskAccepted
+from cca.contracts.work import Due
 from cca.dead import Letter
 from cca.errors import CcaError, Refused, Unreadable
 from cca.ids import TaskId, task_id, uuid7_of

@@ -3,7 +3,8 @@
 import msgspec
 
 from cca.codec import encode, tag_of
-from cca.contracts.task import DoTask, TaskHeld, TaskRouted, TaskSubmitted
+from cca.contracts.task import TaskHeld, TaskRouted, TaskSubmitted
+from cca.contracts.work import DoTask
 from cca.decider import Decision
 from cca.message import Side
 from cca.nats import subjects

@@ -19,6 +19,7 @@ import random
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any, TypeVar
 
 from msgspec import structs
@@ -50,6 +51,7 @@ from cca.nats.bus import Bus, connect
 from cca.nats.frames import recorded
 from cca.nats.log import JetStreamLog
 from cca.nats.wire import Msg
+from cca.tokens.remote import LONG_S, Tokens
 from cca.work.output import Chunk, read_output
 
 PATIENCE_S = 20.0
@@ -81,10 +83,14 @@ class Client:
     """Speaks to the router. Make one with `Client.connect`; it outlives restarts of the router and of NATS.
 
     Every method raises `Busy` when there is no answer for 20 seconds, and `Refused` when the answer is no.
+
+    Attributes:
+        tokens: counts and compresses text, and says what was spent: `await client.tokens.count(text)`.
     """
 
     def __init__(self, bus: Bus) -> None:
         self.bus = bus
+        self.tokens = Tokens(partial(self._ask, answer_s=LONG_S))
         self._log = JetStreamLog(bus)
 
     @classmethod
@@ -219,11 +225,13 @@ class Client:
 
     # ------------------------------------------------------------------------------------ parts
 
-    async def _ask(self, subject: str, command: Command, kind: type[R], extra_s: float = 0.0) -> R:
+    async def _ask(
+        self, subject: str, command: Command, kind: type[R], extra_s: float = 0.0, answer_s: float = 2.0
+    ) -> R:
         until, pause = _now() + PATIENCE_S + extra_s, 0.05
         while True:
             try:
-                return await self.bus.ask(subject, command, kind, timeout=2.0 + extra_s)
+                return await self.bus.ask(subject, command, kind, timeout=answer_s + extra_s)
             except Busy:
                 if _now() + pause > until:
                     raise

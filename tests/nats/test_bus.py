@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from cca.config import NatsSettings
 from cca.contracts.agent import Agents, ListAgents
+from cca.contracts.tokens import CountTokens, Expanded, Turn
 from cca.errors import Busy, Refused, Unreadable
 from cca.message import Meta
 from cca.nats.bus import connect, error_headers
@@ -144,6 +145,28 @@ async def test_a_slow_request_does_not_hold_up_the_next_one(nats: NatsSettings) 
         assert await slow == Agents(())
         with pytest.raises(Unreadable, match="no_such_field"):
             await bus.request("cca.rpc.test.ask", b'{"no_such_field":1}')
+        await service.stop()
+
+
+async def test_what_is_too_large_for_a_message_is_refused_and_the_connection_lives(nats: NatsSettings) -> None:
+    async with connect(nats, "test") as bus:
+        service = Service(bus, "test_service", "for a test")
+        most = bus.nc.max_payload
+
+        async def handle(command: CountTokens, _: Meta) -> Expanded:
+            return Expanded("x" * int(command.model))
+
+        await service.serve("cca.rpc.large", CountTokens, handle, Expanded)
+        await bus.flush()
+
+        async def ask(text: str, size: int) -> int:
+            return len((await bus.ask("cca.rpc.large", CountTokens((Turn(text),), str(size)), Expanded)).text)
+
+        for text, size in (("x" * most, 1), ("x", most)):
+            with pytest.raises(Refused) as refused:
+                await ask(text, size)
+            assert refused.value.code == "too-large"
+        assert await ask("x" * (most - 8_192), most - 8_192) == most - 8_192
         await service.stop()
 
 

@@ -20,7 +20,8 @@ from cca.contracts.agent import (
     Verdict,
     Welcome,
 )
-from cca.contracts.task import DoTask, Failure, GetTask, SubmitTask, TaskAccepted, TaskView
+from cca.contracts.task import Failure, GetTask, SubmitTask, TaskAccepted, TaskView
+from cca.contracts.work import DoTask
 from cca.message import Command, Reply
 from cca.nats import setup, subjects
 from cca.nats.bus import Bus, connect

@@ -9,8 +9,9 @@ from tests.router.hand import Hand, router, submit, view
 from cca import codec
 from cca.config import NatsSettings
 from cca.contracts.agent import CompleteTasks, Completion, Reported
+from cca.contracts.ledger import RolePolicy, TokenPolicies
 from cca.contracts.task import Failure, RetryTask, SubmitTask, TaskCondensed, TaskView, Usage
-from cca.contracts.tokens import CondenseContext, Condensed, RolePolicy, TokenPolicies
+from cca.contracts.tokens import CondenseContext, Condensed
 from cca.errors import Refused
 from cca.ids import uuid7
 from cca.message import Event, Meta, Reply, Stream
@@ -25,7 +26,9 @@ from cca_router.facts import Facts
 from cca_router.state import TASK
 
 LONG = "line of context\n" * 100
-SHORT = Condensed("line of context (x100)", 3, "gpt-4o", True, 400, 6, {"noise": 394}, ("a" * 20,), "b" * 20)
+SHORT = Condensed(
+    "line of context (x100)", 3, "gpt-4o", True, 400, 6, {"noise": 394}, ("a" * 20,), "b" * 20, cuts={"noise": 2}
+)
 CONDENSED = TaskCondensed(ID, "short", "gpt-4o", 400, 6, {"noise": 394}, ("a" * 20,), "b" * 20, 3)
 
 Answer = Callable[[CondenseContext, Meta], Awaitable[Reply]]
@@ -98,6 +101,7 @@ async def test_workers_get_the_condensed_context_again_and_again(nats: NatsSetti
     condensed = log[1]
     assert isinstance(condensed, TaskCondensed)
     assert (condensed.before, condensed.after, condensed.refs, condensed.version) == (400, 6, ("a" * 20,), 3)
+    assert (condensed.saved, condensed.cuts) == (SHORT.saved, SHORT.cuts)
 
 
 @pytest.mark.parametrize("trouble", ["away", "refuses", "silent", "fits"])

@@ -9,8 +9,6 @@ import pytest
 from cca.codec import read
 from cca.contracts.task import (
     CancelTask,
-    DoTask,
-    Due,
     Failure,
     RateTask,
     Retry,
@@ -27,6 +25,7 @@ from cca.contracts.task import (
     TaskRouted,
     TaskSubmitted,
 )
+from cca.contracts.work import DoTask, Due
 from cca.errors import Refused
 from cca.message import Event
 from cca.routing.policy import LaneLoad

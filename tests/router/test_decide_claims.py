@@ -8,7 +8,6 @@ from typing import Any
 from cca.codec import read
 from cca.contracts.agent import Claim, Receipt, Verdict
 from cca.contracts.task import (
-    Due,
     Failure,
     TaskAttemptFailed,
     TaskCanceled,
@@ -18,6 +17,7 @@ from cca.contracts.task import (
     TaskRouted,
     TaskStarted,
 )
+from cca.contracts.work import Due
 from cca.message import Event
 from cca.routing.policy import LaneLoad
 from cca.testing.examples import ID, NO, NOW, routed, started, submitted

@@ -15,8 +15,6 @@ from cca.contracts.policy import LaneSummary, Params
 from cca.contracts.task import (
     CancelTask,
     Candidate,
-    DoTask,
-    Due,
     Failure,
     RateTask,
     Retry,
@@ -34,6 +32,7 @@ from cca.contracts.task import (
     TaskStarted,
     TaskSubmitted,
 )
+from cca.contracts.work import DoTask, Due
 from cca.decider import Decision
 from cca.errors import Refused
 from cca.message import Event

@@ -10,7 +10,6 @@ import pytest
 from cca.codec import read
 from cca.contracts.agent import Completion, Misfortune, Progress, Receipt
 from cca.contracts.task import (
-    Due,
     Failure,
     Retry,
     TaskAttemptFailed,
@@ -23,6 +22,7 @@ from cca.contracts.task import (
     TaskRouted,
     Usage,
 )
+from cca.contracts.work import Due
 from cca.message import Event
 from cca.routing.policy import LaneLoad
 from cca.testing.examples import ID, NO, NOW, routed, started, submitted

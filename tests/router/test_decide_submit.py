@@ -8,16 +8,8 @@ from typing import Any
 import pytest
 
 from cca.codec import read
-from cca.contracts.task import (
-    DoTask,
-    Retry,
-    SubmitTask,
-    TaskCompleted,
-    TaskHeld,
-    TaskRejected,
-    TaskRouted,
-    TaskSubmitted,
-)
+from cca.contracts.task import Retry, SubmitTask, TaskCompleted, TaskHeld, TaskRejected, TaskRouted, TaskSubmitted
+from cca.contracts.work import DoTask
 from cca.message import Event
 from cca.routing.policy import LaneLoad
 from cca.testing.examples import ID, NOW, routed, started, submitted

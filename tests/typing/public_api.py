@@ -6,7 +6,9 @@ from typing import Any, assert_type
 
 from cca import Client, Worker
 from cca.client import Handle, TaskDidNotComplete, result_of
+from cca.contracts.ledger import RolePolicy, Spending, TokenPolicies
 from cca.contracts.task import Failure, Retry, State, SubmitTask, TaskCompleted, TaskView, Usage
+from cca.contracts.tokens import TokenCounts, Turn
 from cca.message import Event, Recorded
 from cca.work.output import Chunk
 from cca.worker import Counts, Fail, Settled, Task
@@ -22,6 +24,7 @@ async def review(task: Task) -> dict[str, Any]:
     task.progress("without waiting")
     await task.output(b"bytes")
     await task.output(b"bytes", "stderr")
+    assert_type(await task.expand("ctx:mb2w4kq5zr7tdhx3ynuv"), str)
     if task.canceled.is_set():
         raise Fail("stopped")
     task.usage = Usage(input_tokens=1_000, output_tokens=200, cost_usd=0.01)
@@ -82,6 +85,13 @@ async def ask() -> None:
             assert_type(chunk.stream, str)
             wanted: bytes = chunk
             print(wanted)
+        assert_type(await client.tokens.count("text", model="gpt-5", chat=True), TokenCounts)
+        small = await client.tokens.compress(["a", Turn("b", "tool")], max_tokens=2_000, level="strong")
+        assert_type(small.texts, tuple[str | None, ...])
+        assert_type(await client.tokens.expand(f"ctx:{small.original}"), str)
+        spent = await client.tokens.metrics(by=("role", "model"), since_s=86_400)
+        assert_type(spent.total, Spending)
+        assert_type(await client.tokens.set_policy("reviewer", RolePolicy(50_000)), TokenPolicies)
     async with Client.connect("nats://127.0.0.1:4222", "key") as client:
         assert_type(await client.get("id"), TaskView)
 

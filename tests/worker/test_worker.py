@@ -141,7 +141,7 @@ async def test_usage_and_progress_are_on_record(client: Client) -> None:
         await task.progress("done", math.nan)
 
     view = await outcome(client, handle)
-    assert view.usage == Usage(input_tokens=10, cost_usd=0.5)
+    assert view.usage == Usage(input_tokens=10, cost_usd=0.5, cost_from="reported")
     assert view.progress == "done"
     said = [e.event async for e in client.events(view.task)]
     assert [type(event).__name__ for event in said][:4] == [

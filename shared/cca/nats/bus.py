@@ -21,6 +21,9 @@ from cca.nats.wire import PENDING_LIMIT, Msg, Wire, header_block
 
 logger = logging.getLogger("cca.nats")
 
+HEADROOM = 4 * 1024
+"""Bytes that headers may need within what the server takes as one message."""
+
 R = TypeVar("R", bound=Reply)
 OnMessage = Callable[[Msg], None]
 
@@ -158,7 +161,11 @@ class Bus:
     ) -> R:
         """Ask with a command and read the answer. Raises `Refused`, `Unreadable` or `Busy`."""
         headers = {"traceparent": trace} if trace else None
-        return codec.read(await self.request(subject, codec.encode(command), headers, timeout), kind)
+        body = codec.encode(command)
+        if len(body) > self.nc.max_payload - HEADROOM:
+            # The server would close the connection for good (NATS.md, trap 4).
+            raise Refused("too-large", f"the request is {len(body):,} bytes: too many for one message")
+        return codec.read(await self.request(subject, body, headers, timeout), kind)
 
     async def flush(self) -> None:
         """Wait until the server has taken everything that was sent. Raises `Busy`."""

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from msgspec import Struct
 
 from cca import __version__, codec, telemetry
-from cca.errors import Busy, CcaError
+from cca.errors import Busy, CcaError, Refused
 from cca.ids import uuid7
 from cca.message import Command, Meta, Reply
 from cca.nats.bus import Bus, Subscribed, error_headers
@@ -97,6 +97,10 @@ class Service:
         body = b""
         try:
             body = codec.encode(await handle(codec.read(msg.data, kind), asked(msg, self.name)))
+            if len(body) > self._bus.nc.max_payload:
+                # The server would close the connection for good (NATS.md, trap 4).
+                size, body = len(body), b""
+                raise Refused("too-large", f"the answer is {size:,} bytes: too many for one message")
         except Exception as error:
             known = error if isinstance(error, CcaError) else Busy("something unforeseen happened; it is logged")
             if known is not error:

@@ -14,5 +14,6 @@ SERVICES = (
     ServiceProcess("cca_router"),
     ServiceProcess("cca_projector"),
     ServiceProcess("cca_learner"),
+    ServiceProcess("cca_tokens"),
     ServiceProcess("cca_gateway", ready_path="/readyz"),
 )

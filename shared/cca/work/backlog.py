@@ -3,7 +3,8 @@
 import asyncio
 from collections import deque
 
-from cca.contracts.task import DoTask, Failure
+from cca.contracts.task import Failure
+from cca.contracts.work import DoTask
 from cca.nats.pull import Delivery
 from cca.work.task import Task
 from cca.work.voice import Voice

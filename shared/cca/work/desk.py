@@ -1,4 +1,4 @@
-"""Asking the router on behalf of one agent."""
+"""Asking the router, and other services, on behalf of one agent."""
 
 import asyncio
 import logging
@@ -14,6 +14,8 @@ from cca.work.pump import Backoff
 logger = logging.getLogger("cca.worker")
 
 FIRST_TIMEOUT_S, LONGEST_TIMEOUT_S = 3.0, 20.0
+SERVICE_TIMEOUT_S = 20.0
+"""How long another service has to answer, and how long it is asked again while it is away."""
 
 R = TypeVar("R", bound=Reply)
 
@@ -22,7 +24,7 @@ class Desk:
     """The router's desk for one agent: asks until it is answered, however long the router is away."""
 
     def __init__(self, bus: Bus, role: str, agent: str) -> None:
-        self.bus = bus
+        self.bus, self.role, self.agent = bus, role, agent
         self.loop = asyncio.get_running_loop()
         self.thread = threading.get_ident()
         self._subjects = {
@@ -46,3 +48,14 @@ class Desk:
                     logger.warning("the router does not answer (%s); trying again", error)
                 timeout_s = min(timeout_s * 2, LONGEST_TIMEOUT_S)
                 await backoff.wait()
+
+    async def ask_service(self, subject: str, command: Command, kind: type[R]) -> R:
+        """Ask a service that the worker can do without. Raises `Busy` when it is away, `Refused`, `Unreadable`."""
+        backoff, until = Backoff(), self.loop.time() + SERVICE_TIMEOUT_S
+        while True:
+            try:
+                return await self.bus.ask(subject, command, kind, SERVICE_TIMEOUT_S)
+            except Busy:
+                if self.loop.time() >= until:
+                    raise
+            await backoff.wait()

@@ -9,7 +9,8 @@ import msgspec
 from msgspec import Struct
 
 from cca.contracts.agent import Completion, Receipt, Verdict
-from cca.contracts.task import PRIORITIES, DoTask, Failure
+from cca.contracts.task import PRIORITIES, Failure
+from cca.contracts.work import DoTask
 from cca.nats.pull import Delivery, Pull
 from cca.work.backlog import Backlog, Run
 from cca.work.desk import Desk

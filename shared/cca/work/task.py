@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from typing import Any, Protocol
 
-from cca.contracts.task import DoTask, FailureKind, Usage
+from cca.contracts.task import FailureKind, Usage
+from cca.contracts.work import DoTask
 from cca.errors import CcaError
 
 Handler = Callable[["Task"], Any]
@@ -50,12 +51,24 @@ class _Done:
 DONE: Awaitable[None] = _Done()
 
 
+class Original(str):
+    """A text that is there already, and may be awaited all the same."""
+
+    __slots__ = ()
+
+    def __await__(self) -> Generator[Any, None, str]:
+        return self
+        yield
+
+
 class Speaks(Protocol):
-    """Where a task's progress and output go."""
+    """Where a task's progress and output go, and where what was folded comes from."""
 
     def progress(self, message: str, fraction: float | None) -> Awaitable[None]: ...
 
     def output(self, data: bytes, stream: str) -> Awaitable[None]: ...
+
+    def expand(self, text: str) -> Awaitable[str]: ...
 
 
 class Task:
@@ -98,7 +111,10 @@ class Task:
 
     @property
     def context(self) -> str:
-        """Further text that the agent should know; empty when there is none."""
+        """Further text that the agent should know; empty when there is none.
+
+        Parts of it may be folded: a line that begins with `[ctx:` stands for more, which `expand` gives.
+        """
         return self.work.context or ""
 
     @property
@@ -166,3 +182,14 @@ class Task:
         stream says how much. In a thread it waits by itself.
         """
         return self._voice().output(data, stream)
+
+    def expand(self, text: str) -> Awaitable[str]:
+        """The original of what was folded in the context: of one reference, or of all markers in a text.
+
+            log = await task.expand("ctx:mb2w4kq5zr7tdhx3ynuv")
+
+        It is recorded that it was wanted: what is often expanded should not have been folded. In a thread it waits by
+        itself, and what it returns is the text. Raises `Refused` (`not-found` when it is not, or no longer, stored),
+        and `Busy` when the token service is away.
+        """
+        return self._voice().expand(text)

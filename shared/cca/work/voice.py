@@ -1,4 +1,4 @@
-"""What a running task says: progress, sampled, and output."""
+"""What a running task says: progress, sampled, and output; and what it asks for."""
 
 import asyncio
 import logging
@@ -8,10 +8,11 @@ from collections.abc import Awaitable, Callable
 
 from cca.contracts.agent import Progress, Reported
 from cca.errors import Busy, Refused, Unreadable
+from cca.tokens.remote import Tokens
 from cca.work.desk import Desk
 from cca.work.outcome import MESSAGE_LIMIT, clean
 from cca.work.output import Output
-from cca.work.task import DONE
+from cca.work.task import DONE, Original
 
 logger = logging.getLogger("cca.worker")
 
@@ -82,6 +83,14 @@ class Voice:
         if self._output is None:
             self._output = Output(self._desk.bus, self._task, self._attempt)
         return self._output.write(bytes(data), stream)
+
+    def expand(self, text: str) -> Awaitable[str]:
+        asking = Tokens(self._desk.ask_service).expand(
+            text, agent=self._desk.agent, role=self._desk.role, task=self._task
+        )
+        if threading.get_ident() == self._home:
+            return asking
+        return Original(asyncio.run_coroutine_threadsafe(asking, self._loop).result())
 
     @property
     def idle(self) -> bool:

@@ -1,0 +1,104 @@
+"""The policies as this instance knows them: events first, then the snapshot in the bucket, from which routers read."""
+
+import asyncio
+import logging
+import random
+from functools import partial
+
+import msgspec
+
+from cca import codec
+from cca.contracts.ledger import SetTokenPolicy, TokenPolicies
+from cca.decider import At, load, transact
+from cca.errors import Busy, CcaError, Unreadable
+from cca.message import Meta, Seq
+from cca.nats import names, stored, subjects
+from cca.nats.bus import Bus
+from cca.nats.frames import PubAck
+from cca.nats.log import JetStreamLog
+from cca_tokens.decide import FOLD, STREAM, Policies, set_policy
+
+logger = logging.getLogger("cca_tokens")
+
+TRIES = 5
+
+_ack = msgspec.json.Decoder(PubAck).decode
+
+
+class PolicyBoard:
+    """The aggregate and its snapshot. Several instances may run: the log decides, and a snapshot never goes back."""
+
+    def __init__(self, bus: Bus, log: JetStreamLog) -> None:
+        self._bus, self._log = bus, log
+        self._at: At[Policies] = At(FOLD.initial, Seq(0))
+
+    async def current(self) -> Policies:
+        """The policies now: one request to the log, which another instance may have written to. Raises `Busy`."""
+        at = await load(self._log, STREAM, FOLD, self._at)
+        self._know(at)
+        return at.state
+
+    async def set(self, command: SetTokenPolicy, cause: Meta) -> Policies:
+        """Set or remove a policy, and let the routers know. Raises `Busy`, `Refused`.
+
+        If the routers could not be told, the same command tells them when it is said again.
+        """
+        there, seq = await self._published()
+        decision = partial(set_policy, command, there.version if there else 0)
+        at = await transact(self._log, STREAM, FOLD, decision, cause=cause, known=self._at)
+        self._know(at)
+        await self._publish(at.state, there, seq)
+        return at.state
+
+    async def repair(self) -> Policies:
+        """Let the routers know what the log says, if an instance ended before it had. Raises `Busy`."""
+        policies = await self.current()
+        there, seq = await self._published()
+        if there is not None and there.version > policies.version:
+            logger.warning("routers have policies of version %d, the log ends with %d", there.version, policies.version)
+        await self._publish(policies, there, seq)
+        return policies
+
+    async def keep_repairing(self) -> Policies:
+        """Repair as soon as that can be done, and say what the policies are then."""
+        pause, said = 0.1, ""
+        while True:
+            try:
+                return await self.repair()
+            except CcaError as error:
+                logger.log(logging.DEBUG if str(error) == said else logging.WARNING, "%s; trying again", error)
+                said = str(error)
+            await asyncio.sleep(pause + random.uniform(0, pause))
+            pause = min(pause * 2, 5.0)
+
+    def _know(self, at: At[Policies]) -> None:
+        if at.seq > self._at.seq:
+            self._at = at
+
+    # ------------------------------------------------------------------------------------ the bucket
+
+    async def _published(self) -> tuple[TokenPolicies | None, int]:
+        """What routers have, and where it stands in the bucket."""
+        raw = await stored.last(self._bus, f"KV_{names.STATE}", subjects.TOKEN_POLICIES)
+        if raw is None:
+            return None, 0
+        try:
+            return codec.read(raw.body, TokenPolicies), raw.seq
+        except Unreadable as error:
+            logger.warning("the policies in the bucket cannot be read, and are replaced: %s", error)
+            return None, raw.seq
+
+    async def _publish(self, policies: Policies, there: TokenPolicies | None, seq: int) -> None:
+        """Put the snapshot in place of what stands at `seq`; a newer one stays: another instance was faster."""
+        snapshot = policies.snapshot()
+        body, refusal = codec.encode(snapshot), ""
+        for _ in range(TRIES):
+            if (0 if there is None else there.version) >= snapshot.version:
+                return
+            headers = {"Nats-Expected-Last-Subject-Sequence": str(seq)}
+            ack = _ack(await self._bus.request(subjects.TOKEN_POLICIES, body, headers))
+            if ack.error is None:
+                return
+            refusal = str(ack.error.get("description"))
+            there, seq = await self._published()
+        raise Busy(f"policies of version {snapshot.version} cannot be published: {refusal}")
