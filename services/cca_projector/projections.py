@@ -5,12 +5,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from cca import codec
-from cca.contracts.task import TaskSubmitted
+from cca.contracts.ledger import TokenPolicySet, TokensExpanded
+from cca.contracts.task import TaskCondensed, TaskSubmitted
 from cca.errors import Unknown
 from cca.message import Event
 from cca.postgres.rows import Rows
 from cca.projection import Entry, Projection
-from cca_projector.tables import agent, policy, rows, task
+from cca_projector.tables import agent, policy, rows, task, token_rows, tokens
 
 _NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 
@@ -18,25 +19,31 @@ Step = tuple[Callable[[Any, Entry, Any], None], Any, Entry, Event]
 
 
 class Tasks:
-    """`tasks`, `attempts`, `routing_decisions`, `agents`, `policies` and `policy_changes`: what happened, as it stands
-    now.
+    """What happened, as it stands now, and as sums: tasks, attempts, agents, how they were routed, and their tokens.
 
     Version 2 knows ratings, deadlines, what a routing decision was made of and what it cost, and the policy.
+    Version 3 knows models, caches, contexts, and sums of what was spent and saved.
     """
 
     name = "tasks"
-    version = 2
+    version = 3
 
     def __init__(self) -> None:
         self._tasks, self._agents = rows.tasks(), rows.agents()
         attempts, decisions = rows.attempts(), rows.decisions()
-        self._of_task = task.TaskRows(self._tasks, attempts, decisions, self._agents)
+        usage, savings = token_rows.token_usage(), token_rows.token_savings()
+        self._contexts, self._token_policies = token_rows.task_contexts(), token_rows.token_policies()
+        self._of_tokens = tokens.TokenRows(usage, savings, self._contexts, self._token_policies)
+        self._of_task = task.TaskRows(self._tasks, attempts, decisions, self._agents, self._of_tokens)
         policies, changes = rows.policies(), rows.policy_changes()
         self._of_policy = policy.PolicyRows(policies, changes)
-        self.rows: Sequence[Rows[Any]] = (self._tasks, attempts, decisions, self._agents, policies, changes)
+        self.rows: Sequence[Rows[Any]] = (
+            *(self._tasks, attempts, decisions, self._agents, policies, changes),
+            *(usage, savings, self._contexts, self._token_policies),
+        )
 
     def read(self, entries: Sequence[Entry]) -> tuple[Sequence[Step], int]:
-        """Decode, and ask for the rows of every task and agent but those that begin here."""
+        """Decode, and ask for the rows that are read; a task's own is not asked for when it begins here."""
         steps: list[Step] = []
         passed = 0
         begun: set[str] = set()
@@ -54,6 +61,8 @@ class Tasks:
                     begun.add(id)
                 elif id not in begun:
                     need_task(id)
+                if kind is TaskCondensed:
+                    self._contexts.need(id)
                 if (by := getattr(event, "agent", None)) is not None:
                     need_agent(by)
                 steps.append((handler, self._of_task, entry, event))
@@ -62,6 +71,12 @@ class Tasks:
                 steps.append((of_agent, self._agents, entry, event))
             elif (of_policy := policy.HANDLERS.get(kind)) is not None:
                 steps.append((of_policy, self._of_policy, entry, event))
+            elif (of_tokens := tokens.HANDLERS.get(kind)) is not None:
+                if kind is TokensExpanded and event.task is not None:
+                    self._contexts.need(event.task)
+                elif kind is TokenPolicySet:
+                    self._token_policies.need(event.role)
+                steps.append((of_tokens, self._of_tokens, entry, event))
             elif not isinstance(event, Event):
                 passed += 1
         return steps, passed

@@ -10,6 +10,7 @@ import pytest
 from cca import codec
 from cca.config import NatsSettings, PostgresSettings
 from cca.contracts.agent import AgentJoined
+from cca.contracts.ledger import TokenPolicySet
 from cca.contracts.task import (
     Candidate,
     Failure,
@@ -36,8 +37,10 @@ Eventually = Callable[..., Awaitable[None]]
 
 
 def subject_of(event: Event) -> str:
-    for category in ("task", "policy"):
-        if key := getattr(event, category, None):
+    if isinstance(event, TokenPolicySet):
+        return "cca.events.tokens.policies"
+    for category, name in (("tokens", "ref"), ("task", "task"), ("policy", "policy")):
+        if key := getattr(event, name, None):
             return f"cca.events.{category}.{key}"
     return f"cca.events.agent.{getattr(event, 'agent', '')}"
 

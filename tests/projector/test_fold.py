@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cca.contracts.agent import AgentJoined, AgentLeft, AgentLost
+from cca.contracts.ledger import RolePolicy, TokenPolicySet, TokensCompressed, TokensExpanded
 from cca.contracts.policy import (
     Params,
     PolicyConfigured,
@@ -25,6 +26,7 @@ from cca.contracts.task import (
     TaskAttemptFailed,
     TaskCanceled,
     TaskCompleted,
+    TaskCondensed,
     TaskFailed,
     TaskHeld,
     TaskProgressed,
@@ -45,7 +47,7 @@ from cca_router.state import TASK
 from cca_router.views import view
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-TABLES = ("tasks", "attempts", "routing_decisions", "agents", "policies", "policy_changes")
+TABLES = tuple(rows.table.name for rows in Tasks().rows)
 Entries = Callable[[Sequence[Event]], list[Entry]]
 
 small = st.integers(1, 3)
@@ -61,7 +63,18 @@ failures = st.builds(
     exit_code=st.none() | st.integers(-(2**40), 2**40),
     detail=texts,
 )
-usages = st.none() | st.builds(Usage, st.integers(0, 2**70), st.integers(0, 9), seconds)
+counts = st.integers(0, 9) | st.integers(0, 2**70)
+models = st.none() | st.sampled_from(["claude-sonnet-4", "gpt-5"]) | texts
+usages = st.none() | st.builds(
+    Usage,
+    counts,
+    counts,
+    st.floats(0, allow_nan=False, allow_infinity=False),
+    models,
+    *[counts] * 4,
+    st.sampled_from([None, "reported", "table"]),
+)
+savings = st.dictionaries(st.sampled_from(["logs", "json", ""]), counts, max_size=2)
 values = st.none() | st.dictionaries(texts, st.integers() | texts | st.floats(allow_nan=False), max_size=2)
 times = st.none() | st.integers(0, 9).map(lambda s: NOON + timedelta(seconds=s))
 candidates = st.lists(st.builds(Candidate, st.sampled_from("ab"), seconds, seconds), max_size=2).map(tuple)
@@ -74,13 +87,29 @@ submitted = st.builds(
     fingerprint=st.just("f"),
     input=st.none() | st.dictionaries(texts, texts, max_size=1),
     labels=st.dictionaries(texts, texts, max_size=1),
+    context=st.none() | st.sampled_from(["a b c", "\0"]) | texts,
     requester=st.none() | texts,
+    kind=st.none() | texts,
     lane=st.none() | st.sampled_from("ab"),
     deadline_s=st.none() | seconds,
 )
 later: tuple[st.SearchStrategy[Event], ...] = (
     st.builds(TaskRejected, task=tasks, code=st.just("unreadable"), reason=texts),
     st.builds(TaskHeld, task=tasks, reason=texts),
+    st.builds(
+        TaskCondensed,
+        task=tasks,
+        context=texts,
+        model=texts,
+        before=counts,
+        after=counts,
+        saved=savings,
+        refs=st.lists(texts, max_size=3).map(tuple),
+        original=texts,
+        version=counts,
+        reached=st.booleans(),
+        cuts=savings,
+    ),
     st.builds(
         TaskRouted,
         task=tasks,
@@ -135,8 +164,20 @@ of_routing: tuple[st.SearchStrategy[Event], ...] = (
     st.builds(ShadowStarted, st.just("routing"), texts, small, st.booleans(), st.none() | texts),
     st.builds(ShadowStopped, st.just("routing"), texts),
 )
+of_tokens: tuple[st.SearchStrategy[Event], ...] = (
+    st.builds(TokensCompressed, texts, texts, counts, counts, savings, savings, role=st.none() | texts),
+    st.builds(TokensExpanded, texts, texts, counts, role=st.none() | texts, task=st.none() | tasks),
+    st.builds(
+        TokenPolicySet,
+        version=counts,
+        role=st.sampled_from(["docs", "*"]),
+        policy=st.none() | st.builds(RolePolicy, max_tokens=small),
+        reason=texts,
+        requester=st.none() | texts,
+    ),
+)
 # Histories that no router would write are among them: what is in the log has happened, and must not stop a table.
-histories = st.lists(st.one_of(submitted, *later, *of_agents, *of_routing), min_size=1, max_size=40)
+histories = st.lists(st.one_of(submitted, *later, *of_agents, *of_routing, *of_tokens), min_size=1, max_size=40)
 with_database = settings(
     max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )

@@ -145,6 +145,11 @@ async def make_old(db: Connection) -> None:
         ALTER TABLE cca.tasks DROP COLUMN deadline_s, DROP COLUMN quality;
         ALTER TABLE cca.routing_decisions DROP COLUMN version, DROP COLUMN x, DROP COLUMN quality,
             DROP COLUMN tokens, DROP COLUMN cost_usd;
+        DROP TABLE cca.token_usage, cca.token_savings, cca.task_contexts, cca.token_policies;
+        ALTER TABLE cca.tasks DROP COLUMN cache_read_tokens, DROP COLUMN cache_write_tokens;
+        ALTER TABLE cca.attempts DROP COLUMN model, DROP COLUMN cache_read_tokens, DROP COLUMN cache_write_tokens,
+            DROP COLUMN peak_context_tokens, DROP COLUMN counted_tokens, DROP COLUMN cost_from;
+        DROP INDEX cca.attempts_ended_at_idx;
         DELETE FROM cca.migrations WHERE number > 1;
         UPDATE cca.projections SET version = 1 WHERE name = 'tasks'"""
     )
@@ -174,13 +179,14 @@ async def test_an_old_database_goes_on_at_once_and_is_whole_after_a_rebuild(
     assert [tuple(row) for row in await db.fetch(qualities)] == [("open", 1.0), ("t1", 0.5)]
     assert {one.name: one.version for one in await positions(db)} == {"events": 1, "tasks": 1}
     proof = await verify(Tasks(), db, bus)
-    assert {table.table for table in proof.tables if not table.same} == {"tasks", "routing_decisions"}
+    different = {table.table for table in proof.tables if not table.same}
+    assert different == {"tasks", "attempts", "routing_decisions", "token_usage"}
 
     pool = await connect_pool(postgres, "rebuild", session={"statement_timeout": "0"})
     async with pool.acquire() as session:
         done = await rebuild(Tasks(), session, bus)
     await close_pool(pool)
-    assert (done.version, done.same) == (2, False)
+    assert (done.version, done.same) == (3, False)
     await project(*life("after"))
     proof = await verify(Tasks(), db, bus)
     assert proof.same, proof
@@ -190,5 +196,8 @@ async def test_an_old_database_goes_on_at_once_and_is_whole_after_a_rebuild(
 async def test_a_projector_that_does_not_know_the_new_columns_can_go_on_writing(db: Connection) -> None:
     query = """SELECT count(*) FROM information_schema.columns WHERE table_schema = 'cca' AND is_nullable = 'NO'
     AND (table_name, column_name) IN (('tasks', 'deadline_s'), ('tasks', 'quality'), ('routing_decisions', 'version'),
-    ('routing_decisions', 'x'), ('routing_decisions', 'quality'), ('routing_decisions', 'tokens'))"""
+    ('routing_decisions', 'x'), ('routing_decisions', 'quality'), ('routing_decisions', 'tokens'),
+    ('tasks', 'cache_read_tokens'), ('tasks', 'cache_write_tokens'), ('attempts', 'model'),
+    ('attempts', 'cache_read_tokens'), ('attempts', 'cache_write_tokens'), ('attempts', 'peak_context_tokens'),
+    ('attempts', 'counted_tokens'), ('attempts', 'cost_from'))"""
     assert await db.fetchval(query) == 0

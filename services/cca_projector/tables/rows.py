@@ -42,6 +42,8 @@ class TaskRow(Struct, gc=False):
     retry_at: datetime | None
     input_tokens: int
     output_tokens: int
+    cache_read_tokens: int | None
+    cache_write_tokens: int | None
     cost_usd: float
     duration_s: float | None
     quality: float | None
@@ -85,6 +87,8 @@ def new_task(at: Entry, task: str, state: str) -> TaskRow:
         retry_at=None,
         input_tokens=0,
         output_tokens=0,
+        cache_read_tokens=None,
+        cache_write_tokens=None,
         cost_usd=0.0,
         duration_s=None,
         quality=None,
@@ -119,6 +123,12 @@ class AttemptRow(Struct, gc=False):
     input_tokens: int | None = None
     output_tokens: int | None = None
     cost_usd: float | None = None
+    model: str | None = None
+    cache_read_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    peak_context_tokens: int | None = None
+    counted_tokens: int | None = None
+    cost_from: str | None = None
     start_seq: int | None = None
     end_seq: int | None = None
 
@@ -224,6 +234,7 @@ def tasks() -> Rows[TaskRow]:
                 "created_at",
                 "first_seq",
             ),
+            known=("kind", "requester"),
             fill=("result",),
         ),
         keep=20_000,

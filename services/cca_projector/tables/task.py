@@ -11,6 +11,7 @@ from cca.contracts.task import (
     TaskAttemptFailed,
     TaskCanceled,
     TaskCompleted,
+    TaskCondensed,
     TaskFailed,
     TaskHeld,
     TaskProgressed,
@@ -26,20 +27,24 @@ from cca.postgres.rows import Rows
 from cca.projection import Entry
 from cca_projector.tables import agent as agent_rows
 from cca_projector.tables.rows import AgentRow, AttemptRow, DecisionRow, TaskRow, new_task
+from cca_projector.tables.tokens import DEAREST, TokenRows, within
 
 _json = msgspec.json.Encoder().encode
-
-BIGGEST = 2**63 - 1
-"""What a bigint holds; a worker may claim to have used more tokens than that."""
 
 
 class TaskRows:
     """The rows at hand of the tables that tell of tasks."""
 
     def __init__(
-        self, tasks: Rows[TaskRow], attempts: Rows[AttemptRow], decisions: Rows[DecisionRow], agents: Rows[AgentRow]
+        self,
+        tasks: Rows[TaskRow],
+        attempts: Rows[AttemptRow],
+        decisions: Rows[DecisionRow],
+        agents: Rows[AgentRow],
+        tokens: TokenRows,
     ) -> None:
         self.tasks, self.attempts, self.decisions, self.agents = tasks, attempts, decisions, agents
+        self.tokens = tokens
 
     # ------------------------------------------------------------------------------------ events
 
@@ -58,6 +63,11 @@ class TaskRows:
         row.deadline_s = event.deadline_s
         row.waiting = "a lane"
         self.tasks.born(event.task, row)
+        self.tokens.submitted(at, event)
+
+    def condensed(self, at: Entry, event: TaskCondensed) -> None:
+        row = self._task(at, event.task)
+        self.tokens.condensed(at, row.role, event)
 
     def routed(self, at: Entry, event: TaskRouted) -> None:
         row = self._task(at, event.task)
@@ -127,7 +137,7 @@ class TaskRows:
         row.result = b"null" if event.result is None else _json(event.result)
         row.failure = None
         ended = self._attempt_ended(row, at, event.attempt, event.agent, "completed", event.duration_s)
-        self._used(row, ended, event.usage)
+        self._used(at, row, ended, event.agent, event.usage)
         _over(row, at, "completed")
 
     def attempt_failed(self, at: Entry, event: TaskAttemptFailed) -> None:
@@ -195,7 +205,7 @@ class TaskRows:
         row.failure = _json(failure)
         outcome = "lost" if failure.kind == "lost" else "failed"
         ended = self._attempt_ended(row, at, event.attempt, event.agent, outcome, event.duration_s)
-        self._used(row, ended, event.usage)
+        self._used(at, row, ended, event.agent, event.usage)
         ended.failure_kind, ended.failure_message = failure.kind, failure.message
         ended.failure_detail = failure.detail
         if failure.exit_code is not None:
@@ -230,19 +240,28 @@ class TaskRows:
             decision.duration_s = duration_s
         return ended
 
-    def _used(self, row: TaskRow, ended: AttemptRow, usage: Usage | None) -> None:
-        """What an attempt used, if its worker has said."""
+    def _used(self, at: Entry, row: TaskRow, ended: AttemptRow, agent: str, usage: Usage | None) -> None:
+        """What an attempt used, if its worker has said. It may claim more than a column holds."""
         if usage is None:
             return
-        ended.input_tokens = min(usage.input_tokens, BIGGEST)
-        ended.output_tokens = min(usage.output_tokens, BIGGEST)
-        ended.cost_usd = usage.cost_usd
-        row.input_tokens = min(row.input_tokens + usage.input_tokens, BIGGEST)
-        row.output_tokens = min(row.output_tokens + usage.output_tokens, BIGGEST)
-        row.cost_usd += usage.cost_usd
+        cost = min(usage.cost_usd, DEAREST)
+        ended.input_tokens = within(usage.input_tokens)
+        ended.output_tokens = within(usage.output_tokens)
+        ended.cost_usd = cost
+        ended.model, ended.cost_from = usage.model, usage.cost_from
+        ended.cache_read_tokens = within(usage.cache_read_tokens)
+        ended.cache_write_tokens = within(usage.cache_write_tokens)
+        ended.peak_context_tokens = within(usage.peak_context_tokens) or None
+        ended.counted_tokens = within(usage.counted_tokens) or None
+        row.input_tokens = within(row.input_tokens + usage.input_tokens)
+        row.output_tokens = within(row.output_tokens + usage.output_tokens)
+        row.cache_read_tokens = within((row.cache_read_tokens or 0) + usage.cache_read_tokens)
+        row.cache_write_tokens = within((row.cache_write_tokens or 0) + usage.cache_write_tokens)
+        row.cost_usd = min(row.cost_usd + cost, DEAREST)
         decision = self._decision(row.task, row.routes)
-        decision.tokens = min(usage.input_tokens + usage.output_tokens, BIGGEST)
-        decision.cost_usd = usage.cost_usd
+        decision.tokens = within(usage.input_tokens + usage.output_tokens)
+        decision.cost_usd = cost
+        self.tokens.used(at, row, agent, ended.outcome != "completed", usage)
 
 
 def _over(row: TaskRow, at: Entry, state: str) -> None:
@@ -255,6 +274,7 @@ Handler = Callable[[TaskRows, Entry, Any], None]
 
 HANDLERS: dict[type, Handler] = {
     TaskSubmitted: TaskRows.submitted,
+    TaskCondensed: TaskRows.condensed,
     TaskRouted: TaskRows.routed,
     TaskStarted: TaskRows.started,
     TaskProgressed: TaskRows.progressed,

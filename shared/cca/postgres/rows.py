@@ -91,3 +91,14 @@ class Rows(Generic[R]):
     def worth(self, row: R) -> bool:
         """Whether a row is likely to change again soon."""
         return True
+
+
+class Sums(Rows[R]):
+    """Rows of which only what is to be added is at hand; the table's own are never read, the database adds them up.
+
+    What is added must come to the same in any order and in any portions: whole numbers, and the greater of two.
+    """
+
+    async def write(self, table: OpenTable[R], careful: bool) -> None:
+        if self._changed:
+            await table.add(list(self._changed.values()))
