@@ -8,8 +8,9 @@ import msgspec
 from cca.config import Settings
 from cca.nats.bus import Bus
 from cca.nats.micro import Service
+from cca.postgres.tables import connect
 from cca.service import run
-from cca_gateway import auth, documents, openapi, tables
+from cca_gateway import auth, documents, openapi
 from cca_gateway.edge import Edge
 from cca_gateway.gateway import Gateway
 from cca_gateway.routes import ROUTES
@@ -28,7 +29,7 @@ async def start(settings: Settings, service: Service, bus: Bus, stack: AsyncExit
 async def prepare(settings: Settings, bus: Bus, stack: AsyncExitStack) -> Gateway:
     """What the handlers share. Raises `Misconfigured` when nobody could be let in."""
     keys = auth.keyring(settings.http)
-    gateway = Gateway(bus, keys, await stack.enter_async_context(tables.connect(settings.postgres)))
+    gateway = Gateway(bus, keys, await stack.enter_async_context(connect(settings.postgres, "cca_gateway")))
     document = openapi.document()
     gateway.openapi, gateway.docs = msgspec.json.encode(document), documents.html(document)
     return gateway

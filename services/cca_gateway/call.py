@@ -28,11 +28,12 @@ class Call:
         known: whether a valid key came with it; always true unless the route needs none.
         key: the name of that key; empty when the route needs none.
         task: the task id in its path, canonical; empty when the path has none.
+        role: the role in its path, or `*`; empty when the path has none.
         body: the decoded body, of the route's type.
         query: the decoded query parameters, of the route's type.
     """
 
-    __slots__ = ("body", "id", "key", "known", "query", "request", "task")
+    __slots__ = ("body", "id", "key", "known", "query", "request", "role", "task")
 
     def __init__(self, request: BaseRequest) -> None:
         self.request = request
@@ -41,6 +42,7 @@ class Call:
         self.known = False
         self.key = ""
         self.task = ""
+        self.role = ""
         self.body: Any = None
         self.query: Any = None
 

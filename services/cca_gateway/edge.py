@@ -9,8 +9,9 @@ from urllib.parse import unquote
 from aiohttp import web
 from aiohttp.web_request import BaseRequest
 
+from cca.contracts.ledger import EVERYONE
 from cca.errors import Busy, CcaError
-from cca.ids import task_id
+from cca.ids import task_id, word
 from cca_gateway import problems
 from cca_gateway.auth import authenticate, is_known
 from cca_gateway.bodies import check_type, decoder, query_reader, read
@@ -22,7 +23,7 @@ from cca_gateway.routes import BASE
 
 logger = logging.getLogger("cca_gateway")
 
-_TASK = "{task}"
+_TASK, _ROLE = "{task}", "{role}"
 
 
 class _Endpoint:
@@ -47,7 +48,7 @@ class Edge:
         self._paths: dict[str, dict[str, _Endpoint]] = {}
         for route in routes:
             endpoint = _Endpoint(route)
-            for path in (BASE + route.path, route.path) if route.open else (BASE + route.path,):
+            for path in (BASE + route.path, route.path) if route.open or route.bare else (BASE + route.path,):
                 methods = self._paths.setdefault(path, {})
                 methods[route.method] = endpoint
                 if route.method == "GET" and not route.streams:
@@ -70,7 +71,7 @@ class Edge:
 
     async def _answer(self, call: Call) -> web.StreamResponse:
         gateway, request = self.gateway, call.request
-        methods, task = self._find(request)
+        methods, named = self._find(request)
         endpoint = methods.get(request.method) if methods else None
         if endpoint is not None and endpoint.route.open:
             call.known = is_known(gateway.keys, request)
@@ -85,8 +86,12 @@ class Edge:
         if not call.accepts(endpoint.media_type) and not (endpoint.route.streams and call.prefers_stream()):
             offered = [endpoint.media_type] + [EVENT_STREAM] * endpoint.route.streams
             raise Problem("not-acceptable", f"offered here: {', '.join(offered)}")
-        if task is not None:
-            call.task = task_id(task)
+        if named is not None:
+            what, name = named
+            if what == _TASK:
+                call.task = task_id(name)
+            else:
+                call.role = name if name == EVERYONE else word(name, "a role")
         if endpoint.read_query is not None:
             call.query = endpoint.read_query(request)
         if endpoint.decode is not None:
@@ -98,8 +103,8 @@ class Edge:
                 call.body = endpoint.decode(body)
         return await endpoint.route.handle(gateway, call)
 
-    def _find(self, request: BaseRequest) -> tuple[dict[str, _Endpoint] | None, str | None]:
-        """The methods of the path, and the task id in it."""
+    def _find(self, request: BaseRequest) -> tuple[dict[str, _Endpoint] | None, tuple[str, str] | None]:
+        """The methods of the path, and the task or role that is named in it."""
         path = request.raw_path
         path = path.partition("?")[0] if path.startswith("/") else request.path
         methods = self._paths.get(path)
@@ -107,9 +112,13 @@ class Edge:
             return methods, None
         parts = path.split("/")
         if 4 < len(parts) < 7 and parts[3] == "tasks" and parts[4]:
-            task, parts[4] = unquote(parts[4]), _TASK
-            return self._paths.get("/".join(parts)), task
-        return None, None
+            what, at = _TASK, 4
+        elif len(parts) == 6 and parts[3:5] == ["tokens", "policies"] and parts[5]:
+            what, at = _ROLE, 5
+        else:
+            return None, None
+        name, parts[at] = unquote(parts[at]), what
+        return self._paths.get("/".join(parts)), (what, name)
 
     def _unforeseen(self, call: Call, error: Exception) -> web.Response:
         path = call.request.raw_path.partition("?")[0]

@@ -8,10 +8,10 @@ from cca.errors import Busy
 from cca.keys import Keyring
 from cca.nats.bus import Bus
 from cca.nats.log import JetStreamLog
-from cca_gateway import probes, queries
+from cca.postgres.tables import Tables
+from cca_gateway import metrics, probes, queries
 from cca_gateway.cached import Cached
 from cca_gateway.problems import Problem
-from cca_gateway.tables import Tables
 from cca_gateway.wakes import Wakes
 
 COUNTS_AGE = 2.0
@@ -43,6 +43,7 @@ class Gateway:
         self.configuring = asyncio.Lock()
         self.counts = Cached(lambda _: COUNTS_AGE, lambda: queries.counts(tables))
         self.readiness = Cached(probes.age, lambda: probes.probe(bus, tables))
+        self.metrics = Cached(lambda _: metrics.AGE, lambda: metrics.text(tables))
         self.openapi = b""
         self.docs = b""
         self._open_streams = 0

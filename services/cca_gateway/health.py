@@ -1,4 +1,4 @@
-"""Whether the process lives, and whether what it needs answers."""
+"""Whether the process lives, whether what it needs answers, and numbers for those who watch."""
 
 from typing import Literal
 
@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from cca_gateway.call import Call
 from cca_gateway.gateway import Gateway
+from cca_gateway.metrics import MEDIA_TYPE
 from cca_gateway.probes import Readiness
 
 
@@ -32,3 +33,9 @@ async def ready(gateway: Gateway, call: Call) -> web.Response:
     shown = found if call.known else Readiness(found.status)
     status = 200 if found.status == "ready" else 503
     return call.answer(_encode(shown), status, {"Retry-After": "5"} if status == 503 else None)
+
+
+async def metrics(gateway: Gateway, call: Call) -> web.Response:
+    """Prometheus' text format. The numbers are some seconds old at most, however many ask; they hold no task, agent or
+    requester. While the tables cannot be read, there is only `cca_tables_up 0`."""
+    return call.answer(await gateway.metrics.get(), media_type=MEDIA_TYPE)

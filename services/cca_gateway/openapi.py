@@ -42,10 +42,10 @@ def document() -> Schema:
         "info": {
             "title": "CCA",
             "version": __version__,
-            "summary": "Tasks for fleets of AI coding agents: submit, follow, cancel, look; and how they are routed.",
+            "summary": "Tasks for fleets of AI coding agents: submit, follow, cancel, look; routing, and tokens.",
             "description": (
                 "Every answer carries `X-Request-Id`; errors are RFC 9457 problem details whose `type` is stable "
-                f"(`{TYPE}<code>`). `/livez` and `/readyz` are also offered without `{BASE}`."
+                f"(`{TYPE}<code>`). `/livez`, `/readyz` and `/metrics` are also offered without `{BASE}`."
             ),
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
@@ -113,6 +113,10 @@ def _parameters(route: Route) -> list[Schema]:
     if "{task}" in route.path:
         task = {"type": "string", "format": "uuid"}
         found.append({"name": "task", "in": "path", "required": True, "description": "A task id.", "schema": task})
+    if "{role}" in route.path:
+        role = {"type": "string", "pattern": r"^(\*|[a-z0-9][a-z0-9_-]{0,62})$"}
+        text = "A role, or `*` for all that have no policy of their own."
+        found.append({"name": "role", "in": "path", "required": True, "description": text, "schema": role})
     if route.query is not None:
         found += _query_parameters(route.query)
     for name, description in route.headers.items():

@@ -11,7 +11,7 @@ from cca.contracts.agent import ListAgents
 from cca.errors import CcaError
 from cca.nats import subjects
 from cca.nats.bus import Bus
-from cca_gateway.tables import Tables
+from cca.postgres.tables import Tables
 
 PATIENCE = 2.0
 """Seconds that a component has to answer."""

@@ -6,11 +6,14 @@ from typing import Any
 
 from msgspec import Struct
 
-from cca_gateway.tables import Row, Tables
+from cca.postgres.tables import Row, Tables
 
 
 class Attempt(Struct, frozen=True, omit_defaults=True):
-    """One start of a task by a worker. `outcome` is `completed`, `failed`, `lost` or `canceled`; none while it runs."""
+    """One start of a task by a worker. `outcome` is `completed`, `failed`, `lost` or `canceled`; none while it runs.
+
+    `model` and all that follows are what the worker told of its usage.
+    """
 
     attempt: int
     agent: str | None = None
@@ -21,6 +24,32 @@ class Attempt(Struct, frozen=True, omit_defaults=True):
     failure_kind: str | None = None
     failure_message: str | None = None
     duration_s: float | None = None
+    model: str | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    peak_context_tokens: int | None = None
+    cost_usd: float | None = None
+
+
+class CondensedContext(Struct, frozen=True, omit_defaults=True):
+    """A task's context was compressed before workers got it.
+
+    Attributes:
+        before, after: tokens, as `model` counts them; `saved` by strategy.
+        original: the reference under which all of it can be had.
+        reached: whether it is within its role's budget now.
+        retrieved: how often, in this task, something was expanded that had been folded.
+    """
+
+    before: int
+    after: int
+    model: str
+    original: str
+    saved: dict[str, int] = {}
+    reached: bool = True
+    retrieved: int = 0
 
 
 DETAIL = """
@@ -29,8 +58,14 @@ FROM cca.tasks WHERE task = $1
 """
 
 ATTEMPTS = """
-SELECT attempt, agent, lane, started_at, ended_at, outcome, failure_kind, failure_message, duration_s
+SELECT attempt, agent, lane, started_at, ended_at, outcome, failure_kind, failure_message, duration_s,
+    model, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, peak_context_tokens, cost_usd
 FROM cca.attempts WHERE task = $1 ORDER BY attempt
+"""
+
+CONTEXT = """
+SELECT before_tokens, after_tokens, model, original, saved, reached, coalesce(retrieved, 0)
+FROM cca.task_contexts WHERE task = $1 AND condensed_at IS NOT NULL
 """
 
 PREVIEW = 200
@@ -75,6 +110,43 @@ WORKERS = """
 SELECT agent, started, completed, failed, canceled, updated_at FROM cca.agents WHERE agent = ANY($1)
 """
 
+MODELS, LANES, ROLES, STRATEGIES = 50, 100, 100, 100
+"""So many are told apart in sums that are watched; the first ones, so that no sum ever goes back."""
+
+SPENT = f"""
+WITH models AS (
+    SELECT model, row_number() OVER (ORDER BY min(first_seq), model) <= {MODELS} AS known
+    FROM cca.token_usage GROUP BY model
+), lanes AS (
+    SELECT role, lane, row_number() OVER (ORDER BY min(first_seq), role, lane) <= {LANES} AS known
+    FROM cca.token_usage GROUP BY role, lane
+)
+SELECT CASE WHEN l.known THEN role ELSE 'other' END AS role, CASE WHEN l.known THEN lane ELSE 'other' END AS lane,
+    CASE WHEN m.known THEN model ELSE 'other' END AS model, sum(attempts) AS attempts, sum(failed) AS failed,
+    sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens,
+    sum(cache_read_tokens) AS cache_read_tokens, sum(cache_write_tokens) AS cache_write_tokens,
+    sum(cost_nanousd) AS cost_nanousd, sum(estimated_nanousd) AS estimated_nanousd,
+    max(peak_context_tokens) AS peak_context_tokens, sum(counted_tokens) AS counted_tokens,
+    sum(counted_actual) AS counted_actual
+FROM cca.token_usage JOIN models m USING (model) JOIN lanes l USING (role, lane)
+GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+"""
+
+SAVED = f"""
+WITH roles AS (
+    SELECT role, row_number() OVER (ORDER BY min(first_seq), role) <= {ROLES} AS known
+    FROM cca.token_savings GROUP BY role
+), strategies AS (
+    SELECT strategy, strategy = '' OR row_number() OVER (ORDER BY min(first_seq), strategy) <= {STRATEGIES} AS known
+    FROM cca.token_savings GROUP BY strategy
+)
+SELECT CASE WHEN r.known THEN role ELSE 'other' END AS role,
+    CASE WHEN s.known THEN strategy ELSE 'other' END AS strategy, sum(saved_tokens) AS saved_tokens,
+    sum(retrieved) AS retrieved, sum(cuts) AS cuts, sum(condensed) AS condensed
+FROM cca.token_savings JOIN roles r USING (role) JOIN strategies s USING (strategy)
+GROUP BY 1, 2 ORDER BY 1, 2
+"""
+
 
 async def detail(tables: Tables, task: str) -> dict[str, Any] | None:
     """What the tables know of a task beyond `TaskView`; None when it is not in them yet. Raises `Busy`."""
@@ -82,7 +154,8 @@ async def detail(tables: Tables, task: str) -> dict[str, Any] | None:
     if not found:
         return None
     attempts = tuple(Attempt(*row.values()) for row in await tables.rows(ATTEMPTS, task))
-    return {**found[0], "attempts": attempts}
+    contexts = [CondensedContext(*row.values()) for row in await tables.rows(CONTEXT, task)]
+    return {**found[0], "attempts": attempts, "condensed": contexts[0] if contexts else None}
 
 
 async def tasks(tables: Tables, conditions: dict[str, object], limit: int) -> list[Row]:
@@ -112,3 +185,13 @@ async def running(tables: Tables) -> Sequence[Row]:
 async def workers(tables: Tables, names: Sequence[str]) -> dict[str, Row]:
     """What workers have done over all their sessions, by name."""
     return {row["agent"]: row for row in await tables.rows(WORKERS, list(names))}
+
+
+async def spent(tables: Tables) -> Sequence[Row]:
+    """What attempts used, by role, lane and model. Raises `Busy`."""
+    return await tables.rows(SPENT)
+
+
+async def saved(tables: Tables) -> Sequence[Row]:
+    """What compression saved and what was wanted back, by role and strategy. Raises `Busy`."""
+    return await tables.rows(SAVED)

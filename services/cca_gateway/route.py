@@ -16,7 +16,7 @@ class Route(Struct, frozen=True, kw_only=True):
     """One method on one path.
 
     Attributes:
-        path: below `BASE`; `{task}` stands for a task id.
+        path: below `BASE`; `{task}` stands for a task id, `{role}` for the name of a role.
         handle: what answers.
         summary: one line for the documentation.
         answers: status to the type of the JSON body, or to a media type.
@@ -27,6 +27,7 @@ class Route(Struct, frozen=True, kw_only=True):
         query: a Struct whose fields are the query parameters.
         headers: request headers that matter, by name, each with what it does.
         open: needs no key, and is also offered without `BASE`.
+        bare: is also offered without `BASE`, though it needs a key.
         browser: a page for people: Basic credentials are asked for and taken.
         streams: also offered as server-sent events.
     """
@@ -43,5 +44,6 @@ class Route(Struct, frozen=True, kw_only=True):
     query: type[Struct] | None = None
     headers: dict[str, str] = {}
     open: bool = False
+    bare: bool = False
     browser: bool = False
     streams: bool = False

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Self
@@ -12,6 +13,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 from tests.gateway.learner import Learner
+from tests.gateway.tokens import TokenService
 from yarl import URL
 
 from cca import codec, keys
@@ -21,6 +23,7 @@ from cca.errors import Busy
 from cca.nats import setup, subjects
 from cca.nats.bus import Bus, connect
 from cca.nats.micro import Service
+from cca.postgres.migrate import migrations
 from cca.testing.servers import NatsServer
 from cca.work.task import Task
 from cca.worker import Worker
@@ -32,8 +35,10 @@ from cca_gateway.server import listening
 from cca_learner import __main__ as learner_main
 from cca_projector import shell as projector_shell
 from cca_router import __main__ as router_main
+from cca_tokens import __main__ as tokens_main
 
 BASE = "/api/v1"
+_MIGRATED = "SELECT 1 FROM cca.migrations WHERE owner = 'cca_projector' AND number = $1"
 NOWHERE = PostgresSettings(url="postgresql://cca@127.0.0.1:1/cca")
 
 
@@ -86,10 +91,19 @@ class Api:
         return await self.request("GET", BASE + path, **options)
 
     async def post(self, path: str, body: Any = None, **options: Any) -> Answer:
+        return await self._send("POST", path, body, options)
+
+    async def put(self, path: str, body: Any = None, **options: Any) -> Answer:
+        return await self._send("PUT", path, body, options)
+
+    async def delete(self, path: str, **options: Any) -> Answer:
+        return await self.request("DELETE", BASE + path, **options)
+
+    async def _send(self, method: str, path: str, body: Any, options: dict[str, Any]) -> Answer:
         if body is not None:
             options["data"] = body if isinstance(body, bytes | BytesIO) else msgspec.json.encode(body)
             options["headers"] = {"Content-Type": "application/json"} | options.get("headers", {})
-        return await self.request("POST", BASE + path, **options)
+        return await self.request(method, BASE + path, **options)
 
     async def submit(self, **task: Any) -> str:
         """Submit a task; its id."""
@@ -203,6 +217,18 @@ class Stack:
         await learner_main.start(self.settings, service, bus, self._stack)
         await bus.flush()
 
+    async def tokens(self) -> TokenService:
+        """A stand-in for the token service."""
+        return await TokenService(await self.bus("cca_tokens")).start(self._stack)
+
+    async def real_tokens(self) -> None:
+        """A token service that counts."""
+        bus = await self.bus("cca_tokens")
+        service = Service(bus, "cca_tokens", "")
+        self._stack.push_async_callback(service.stop)
+        await tokens_main.start(self.settings, service, bus, self._stack)
+        await bus.flush()
+
     async def gateway(self) -> Api:
         bus = await self.bus("cca_gateway")
         gateway = await gateway_main.prepare(self.settings, bus, self._stack)
@@ -264,6 +290,12 @@ async def learner(stack: Stack) -> Learner:
 
 
 @pytest.fixture
+async def tokens(stack: Stack) -> TokenService:
+    """A stand-in for the token service, beside what else the test has."""
+    return await stack.tokens()
+
+
+@pytest.fixture
 async def busy(stack: Stack) -> Api:
     """The gateway, a router and a worker for `backend`; no tables."""
     await stack.router()
@@ -279,8 +311,14 @@ async def full(stack: Stack, postgres: PostgresSettings) -> AsyncIterator[Api]:
     await stack.worker()
     api = await stack.gateway()
 
+    last = migrations(files("cca_projector") / "migrations")[-1].number
+
     async def tables_are_there() -> bool:
-        return (await api.get("/tasks")).status == 200
+        """All of them: those of the first migration can be read before the last has begun."""
+        try:
+            return bool(await api.gateway.tables.rows(_MIGRATED, last))
+        except Busy:
+            return False
 
     await eventually(tables_are_there)
     yield api

@@ -12,10 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.gateway.conftest import Answer, Api, eventually
 from tests.gateway.learner import Learner
+from tests.gateway.tokens import TokenService
 
 from cca.contracts.learner import EvaluatePolicy, RunShadow
+from cca.contracts.ledger import RolePolicy
 from cca.contracts.policy import Params
 from cca.contracts.task import RateTask, SubmitTask
+from cca.contracts.tokens import CompressTokens, CountTokens, ExpandText
 from cca_gateway.route import Route
 from cca_gateway.routes import BASE, ROUTES
 
@@ -35,7 +38,9 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
     max_leaves=10,
 )
-KINDS = (SubmitTask, RateTask, Params, EvaluatePolicy, RunShadow)
+KINDS = (
+    SubmitTask, RateTask, Params, EvaluatePolicy, RunShadow, CountTokens, CompressTokens, ExpandText, RolePolicy
+)  # fmt: skip
 FIELDS = st.sampled_from(sorted({name for kind in KINDS for name in kind.__struct_fields__}))
 BODIES = (
     st.binary(max_size=200)
@@ -61,37 +66,45 @@ def reasonable(answer: Answer) -> bool:
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    st.sampled_from([route for route in ROUTES if route.method == "POST"]),
+    st.sampled_from([route for route in ROUTES if route.method in ("POST", "PUT", "DELETE")]),
     st.sampled_from(("", "?replace=true")),
     BODIES,
     HEADERS,
 )
 async def test_no_body_is_a_500(
-    api: Api, learner: Learner, route: Route, query: str, body: bytes, headers: dict[str, str]
+    api: Api, learner: Learner, tokens: TokenService, route: Route, query: str, body: bytes, headers: dict[str, str]
 ) -> None:
-    path = BASE + route.path.replace("{task}", TASK) + query
+    path = BASE + route.path.replace("{task}", TASK).replace("{role}", "backend") + query
     headers = {name: value for name, value in headers.items() if "wait" not in value}
-    reasonable(await api.request("POST", path, data=body, headers={"Content-Type": "application/json"} | headers))
+    reasonable(await api.request(route.method, path, data=body, headers={"Content-Type": "application/json"} | headers))
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    st.sampled_from([route for route in ROUTES if route.method == "GET" and not route.path.endswith("z")]),
+    st.sampled_from([route for route in ROUTES if route.method in ("GET", "DELETE") and not route.path.endswith("z")]),
     st.binary(max_size=12),
     st.lists(
         st.tuples(
-            st.text(max_size=8) | st.sampled_from(("q", "limit", "after", "types", "route", "replay", "points")),
+            st.text(max_size=8)
+            | st.sampled_from(("q", "limit", "after", "types", "route", "replay", "points", "by", "since_s")),
             st.binary(max_size=12) | st.sampled_from((b"1", b"true")),
         )
     ),
     HEADERS,
 )
 async def test_no_question_is_a_500(
-    api: Api, learner: Learner, route: Route, task: bytes, query: list[tuple[str, bytes]], headers: dict[str, str]
+    api: Api,
+    learner: Learner,
+    tokens: TokenService,
+    route: Route,
+    task: bytes,
+    query: list[tuple[str, bytes]],
+    headers: dict[str, str],
 ) -> None:
-    path = BASE + route.path.replace("{task}", quote_from_bytes(task, safe="") or TASK)
+    named = quote_from_bytes(task, safe="") or TASK
+    path = BASE + route.path.replace("{task}", named).replace("{role}", named)
     asked = "&".join(f"{quote_from_bytes(name.encode(), safe='')}={quote_from_bytes(value)}" for name, value in query)
-    answer = await api.raw("GET", f"{path}?{asked}", headers=headers)
+    answer = await api.raw(route.method, f"{path}?{asked}", headers=headers)
     assert answer.status in CODES | {503}, (answer.status, answer.body)  # 503: there are no tables here
     if answer.status >= 400:
         assert answer.problem != "internal"

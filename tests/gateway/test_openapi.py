@@ -11,6 +11,7 @@ import pytest
 from tests.gateway.conftest import Api
 from tests.gateway.learner import Learner
 from tests.gateway.test_tasks import ended
+from tests.gateway.tokens import REF, TokenService
 
 from cca_gateway import documents, openapi
 from cca_gateway.problems import KINDS
@@ -75,7 +76,7 @@ def validate(path: str, method: str, status: int, body: Any) -> None:
     jsonschema.Draft202012Validator(content["schema"] | {"components": DOCUMENT["components"]}).validate(body)
 
 
-async def test_the_answers_are_as_described(full: Api, learner: Learner) -> None:
+async def test_the_answers_are_as_described(full: Api, learner: Learner, tokens: TokenService) -> None:
     task = await full.submit(labels={"a": "b"}, retry={"initial_s": 0}, input={"fail": "x"}, max_attempts=2)
     assert await ended(full, task) == "failed"
     done = await full.post("/tasks", {"description": "x", "role": "backend"}, headers={"Prefer": "wait=20"})
@@ -97,11 +98,19 @@ async def test_the_answers_are_as_described(full: Api, learner: Learner) -> None
         ("/rl/train", None),
         ("/rl/evaluate", {"algorithm": "dqn"}),
         ("/rl/shadow", {"verb": "start", "algorithm": "ppo"}),
+        ("/tokens/count", {"turns": [{"text": "x"}], "model": "gpt-5", "chat": True, "tools": [{"name": "ls"}]}),
+        ("/tokens/analyze", {"turns": [{"text": "x", "role": "tool"}], "how": {"level": "strong"}}),
+        ("/tokens/compress", {"turns": [{"text": "x"}], "how": {"max_tokens": 5}, "role": "backend"}),
+        ("/tokens/expand", {"ref": f"ctx:{REF}"}),
     ):
         validate(path, "post", 200, (await full.post(path, body)).json)
     validate("/rl/params", "post", 422, (await full.post("/rl/params", {"floor": 2})).json)
+    policy = await full.put("/tokens/policies/backend", {"max_tokens": 5, "strategies": ["logs"]})
+    validate("/tokens/policies/{role}", "put", 200, policy.json)
+    validate("/tokens/policies/{role}", "delete", 200, (await full.delete("/tokens/policies/backend")).json)
+    validate("/tokens/policies/{role}", "put", 422, (await full.put("/tokens/policies/A", {"max_tokens": 5})).json)
     for route in ROUTES:
-        if route.method == "GET" and not route.path.startswith(("/docs", "/openapi", "/tasks/{task}/output")):
+        if route.method == "GET" and "text/" not in str(route.answers[200]) and route.path != "/openapi.json":
             answer = await full.get(route.path.replace("{task}", task))
             assert answer.status == 200, (route.path, answer.body)
             validate(route.path, "get", 200, answer.json)
