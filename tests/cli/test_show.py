@@ -70,3 +70,20 @@ def test_a_retry_says_when() -> None:
 def test_what_a_task_waits_for_is_said_with_the_time_of_its_next_attempt() -> None:
     task = Task(task="t", state="submitted", waiting="no live worker", retry_at=BEGIN + timedelta(minutes=2))
     assert show.why_it_waits(task, BEGIN) == "no live worker (its next attempt, in 2 m)"
+
+
+def test_a_condensed_context_is_told_with_its_tokens() -> None:
+    condensed = event(1, "condensed", before=18_204, after=6_113, reached=True)
+    assert show.sentence(condensed) == "context 18,204 → 6,113 tokens"
+    condensed.said["reached"] = False
+    assert show.sentence(condensed) == "context 18,204 → 6,113 tokens, still over its budget"
+
+
+def test_a_usage_is_told_with_its_model_and_caches() -> None:
+    usage: dict[str, Any] = {"input_tokens": 10, "output_tokens": 5, "cost_usd": 0.25}
+    completed = event(1, "completed", attempt=1, agent="ann", duration_s=2.0, usage=usage)
+    assert show.sentence(completed) == "by ann in 2.0 s (10 tokens in, 5 out, $0.2500)"
+    usage |= {"cache_read_tokens": 300, "cache_write_tokens": 50, "model": "claude-sonnet-4", "cost_from": "table"}
+    assert show.sentence(completed).endswith(
+        "(10 tokens in, 5 out, 300 from the cache, 50 into the cache, about $0.2500, claude-sonnet-4)"
+    )

@@ -29,6 +29,7 @@ COMMANDS = {
     "task": Entry("cca.cli.task:task", "Submit, list, watch and cancel tasks.", client=True),
     "agent": Entry("cca.cli.agent:agent", "Run a worker, and list those that live.", client=True),
     "rl": Entry("cca.cli.rl:rl", "How routing is learned: status, settings, reasons, comparisons.", client=True),
+    "tokens": Entry("cca.cli.tokens:tokens", "Count and compress text; what agents spend and could save.", client=True),
     "events": Entry("cca.cli.events:events", "Follow the log, and look at its events.", client=True),
     "dead": Entry("cca.cli.dead:dead", "Look at dead letters and send them again.", client=True),
     "projections": Entry("cca.cli.projections:projections", "State, rebuild and proof of the tables.", client=True),

@@ -44,6 +44,8 @@ def sentence(event: Event) -> str:
             return f"for role {said.text('role')}" + said.after(" by ", "requester") + said.after(", lane ", "lane")
         case "routed":
             return _routed(said)
+        case "condensed":
+            return f"context {_condensed(said)}"
         case "held":
             return said.text("reason")
         case "started":
@@ -110,12 +112,24 @@ def _routed(said: _Said) -> str:
     return f"to lane {said.text('lane')}{chance}, policy {said.text('policy')}{explored}"
 
 
+def _condensed(said: _Said) -> str:
+    over = "" if said._data.get("reached", True) else ", still over its budget"
+    return f"{said.number('before'):,.0f} → {said.number('after'):,.0f} tokens{over}"
+
+
 def _usage(usage: Any) -> str:
     if not isinstance(usage, dict):
         return ""
-    tokens = f"{usage.get('input_tokens', 0)} tokens in, {usage.get('output_tokens', 0)} out"
-    cost = usage.get("cost_usd", 0)
-    return f" ({tokens}, ${cost:.4f})" if isinstance(cost, int | float) and cost else f" ({tokens})"
+    said = _Said(usage)
+    words = [f"{usage.get('input_tokens', 0)} tokens in", f"{usage.get('output_tokens', 0)} out"]
+    for name, what in (("cache_read_tokens", "from the cache"), ("cache_write_tokens", "into the cache")):
+        if said.number(name):
+            words.append(f"{said.text(name)} {what}")
+    if cost := said.number("cost_usd"):
+        words.append(f"{'about ' * (usage.get('cost_from') == 'table')}${cost:.4f}")
+    if said.text("model"):
+        words.append(said.text("model"))
+    return f" ({', '.join(words)})"
 
 
 def failure_text(failure: Any) -> str:
@@ -166,6 +180,10 @@ def show_task(screen: Screen, task: Task, events: Sequence[Event]) -> None:
         ("role", _words(task.role, task.lane and f"lane {task.lane}", f"{task.priority} priority")),
         ("kind", task.kind or ""),
         ("requester", task.requester or ""),
+        (
+            "context",
+            next((_condensed(_Said(e.said)) for e in reversed(events) if short_type(e.type) == "condensed"), ""),
+        ),
         ("labels", "  ".join(f"{key}={value}" for key, value in sorted(task.labels.items()))),
         ("agent", task.agent or ""),
         ("attempts", f"{task.attempt} of {task.max_attempts}"),

@@ -68,7 +68,8 @@ def see(row: Row, event: Event) -> None:
     if kind == "submitted":
         row.began = event.at
     elif kind == "started":
-        row.agent, row.attempt = str(said.get("agent", "")), int(said.get("attempt") or 0)
+        attempt = said.get("attempt")
+        row.agent, row.attempt = str(said.get("agent", "")), attempt if isinstance(attempt, int) else 0
     elif kind != "routed":
         row.words = show.sentence(event)
     if kind in OVER:
