@@ -12,7 +12,7 @@ RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
 
 .DEFAULT_GOAL := help
-.PHONY: demo up test check bench bench-rl schemas lock clean help
+.PHONY: demo up test check bench bench-rl bench-tokens schemas lock clean help
 
 demo: $(RUN) ## A fleet of workers audits a real code base (REPO=path for another than the standard library).
 	$(BIN)/cca demo $(if $(REPO),--repo "$(REPO)") $(ARGS)
@@ -35,6 +35,9 @@ bench: $(RUN) ## Measure against raw NATS (BENCH_JSON=file writes the figures).
 bench-rl: $(DEV) ## Let every routing policy learn on the test beds (BENCH_JSON=file writes the figures).
 	$(BIN)/cca rl simulate --seeds 10 $(if $(BENCH_JSON),--json "$(BENCH_JSON)") $(ARGS)
 
+bench-tokens: $(DEV) ## Count, analyze and compress transcripts of agents (BENCH_JSON=file writes the figures).
+	$(BIN)/cca tokens bench $(if $(BENCH_JSON),--json "$(BENCH_JSON)") $(ARGS)
+
 schemas: $(DEV) ## Write schemas/ anew from the contracts.
 	$(BIN)/cca schemas write
 
@@ -51,7 +54,7 @@ clean: ## Remove the environment and everything that was generated; stacks (.cca
 
 help: ## Show this.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | \
-		while IFS='|' read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
+		while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo 'Python 3.11 or newer is needed' >&2; exit 2; }

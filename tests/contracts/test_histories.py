@@ -8,9 +8,11 @@ from cca.codec import KINDS, tag_of
 from cca.contracts.task import Failure
 from cca.message import Event
 from cca.schemas import samples
-from cca.schemas.channels import AGENT_EVENTS, POLICY_EVENTS, TASK_EVENTS
+from cca.schemas.channels import AGENT_EVENTS, POLICY_EVENTS, TASK_EVENTS, TOKEN_EVENTS
+from cca.tokens.markers import ref_of, refs
 from cca_learner.decide import POLICY
 from cca_router.state import TASK, Task
+from cca_tokens.decide import FOLD as CONTEXTS
 
 ROOT = Path(__file__).parents[2] / "schemas"
 HISTORIES = dict(samples.histories(ROOT))
@@ -78,6 +80,14 @@ def test_a_task_that_could_not_be_read() -> None:
     assert (task.state, task.spec) == ("rejected", None)
 
 
+def test_a_task_whose_context_was_folded() -> None:
+    task = folded("task-with-a-condensed-context")
+    assert task.state == "completed" and task.spec is not None and task.condensed is not None
+    assert task.condensed.after <= 600 < task.condensed.before
+    assert set(refs(task.condensed.context)) <= set(task.condensed.refs)
+    assert ref_of(task.spec.context or "") == task.condensed.original
+
+
 def test_every_event_of_a_task_is_in_some_history() -> None:
     seen = {type(event) for name in HISTORIES for event in events(name.removesuffix(".json"))}
     assert seen == set(TASK_EVENTS)
@@ -99,6 +109,8 @@ def test_the_sample_of_an_event_folds_from_nothing(name: str, sample: samples.Sa
         assert TASK.over(TASK.initial, [message]) != TASK.initial
     elif isinstance(message, POLICY_EVENTS):
         POLICY.over(POLICY.initial, [message])
+    elif isinstance(message, TOKEN_EVENTS):
+        CONTEXTS.over(CONTEXTS.initial, [message])
     else:
         assert not isinstance(message, Event) or isinstance(message, AGENT_EVENTS)
     assert KINDS[tag_of(type(message))] is type(message)

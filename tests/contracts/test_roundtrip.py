@@ -44,9 +44,10 @@ def values(type: inspect.Type) -> st.SearchStrategy[Any]:
             return st.booleans()
         case inspect.IntType(ge=ge, le=le):
             return st.integers(-(2**63) if ge is None else ge, 2**63 - 1 if le is None else le)
-        case inspect.FloatType(ge=ge, gt=gt, le=le):
-            low = ge if gt is None else gt
-            return st.floats(low, le, exclude_min=gt is not None, allow_nan=False, allow_infinity=False)
+        case inspect.FloatType(ge=ge, gt=gt, le=le, lt=lt):
+            low, high = ge if gt is None else gt, le if lt is None else lt
+            numbers = st.floats(low, high, allow_nan=False, allow_infinity=False)
+            return numbers.filter(lambda number: number not in (gt, lt))
         case inspect.StrType(pattern=str(pattern)):
             return st.from_regex(pattern, fullmatch=True)
         case inspect.StrType(min_length=least, max_length=most):

@@ -39,14 +39,12 @@ class Usage(Struct, frozen=True, omit_defaults=True):
     """What an attempt used, as the worker measured it.
 
     Attributes:
-        input_tokens: read by the model and neither read from nor written to a cache.
-        output_tokens: written by the model, its thoughts included.
-        cost_usd: what the provider asks for it; 0 with `cost_from` None when nobody knows.
-        model: which model, as its provider spells it; the one that cost most when there were several.
+        input_tokens: neither read from nor written to a cache; `output_tokens`: the model's thoughts included.
+        cost_usd: `cost_from` is `reported` by the worker, the price `table`, or None, as the router finds out.
+        model: as its provider spells it; the one that cost most when there were several.
         cache_read_tokens, cache_write_tokens: input that came from, or went to, the provider's cache.
         peak_context_tokens: input of the largest single request, whatever it came from.
-        counted_tokens: what our own counter had said of all that input; it is corrected by the difference.
-        cost_from: `reported` by the worker, or from the price `table`. The router fills it in.
+        counted_tokens: what our own counter had said of all that input, uncorrected: estimates are corrected by it.
     """
 
     input_tokens: Annotated[int, Meta(ge=0)] = 0
@@ -63,14 +61,9 @@ class Usage(Struct, frozen=True, omit_defaults=True):
 class Failure(Struct, frozen=True, omit_defaults=True):
     """Why an attempt failed.
 
-    Attributes:
-        kind: `error` (the handler or command failed), `timeout`, `lost` (the worker vanished), `rate-limited`
-            (the provider says to come back after `retry_after_s`), `rejected` (the task itself is at fault).
-        message: one sentence.
-        retryable: False when another attempt cannot help.
-        exit_code: of a command.
-        detail: the end of standard error, or a traceback.
-        retry_after_s: seconds to wait at least.
+    `kind` is `error` (the handler or command failed), `timeout`, `lost` (the worker vanished), `rate-limited` (come
+    back after `retry_after_s` seconds) or `rejected` (the task is at fault). `message` is a sentence, `detail` the end
+    of standard error or a traceback. When not `retryable`, another attempt cannot help.
     """
 
     kind: FailureKind
@@ -178,37 +171,6 @@ class RateTask(Command, frozen=True, tag="cca.task.rate.v1", forbid_unknown_fiel
     requester: Short | None = None
 
 
-class DoTask(Command, frozen=True, tag="cca.task.work.v1"):
-    """What a worker pulls from `cca.work.<role>.<lane>.<priority>`: everything that it needs for one attempt.
-
-    `route` numbers the routing decisions of the task; a claim for an older one is obsolete. When `context` was
-    condensed, `original` is the reference under which all of it is stored.
-    """
-
-    task: str
-    route: int
-    role: str
-    lane: str
-    description: str
-    input: dict[str, Any] | None = None
-    context: str | None = None
-    priority: Priority = "normal"
-    kind: str | None = None
-    requester: str | None = None
-    labels: dict[str, str] = {}
-    max_attempts: int = 3
-    timeout_s: float | None = None
-    original: str | None = None
-
-
-class Due(Command, frozen=True, tag="cca.task.due.v1"):
-    """A timer of a task: `retry` (route it again) or `timeout` (its attempt has taken too long)."""
-
-    task: str
-    what: Literal["retry", "timeout"]
-    attempt: int
-
-
 # ------------------------------------------------------------------------------------------ events
 
 
@@ -251,13 +213,8 @@ class TaskHeld(Event, frozen=True, tag="cca.task.held.v1"):
 class TaskCondensed(Event, frozen=True, tag="cca.task.condensed.v1"):
     """The task's context was over its role's budget: workers get `context`, whose markers expand to what was folded.
 
-    Attributes:
-        context: as workers get it; the original stands in `cca.task.submitted.v1` and under `original`.
-        model: whose tokens count; `exact` when they are not an estimate.
-        before, after: tokens; `saved` by strategy.
-        refs: what can be expanded.
-        version: of the policies (`cca.tokens.policy-set.v1`).
-        reached: whether it is within the budget now.
+    All of it is in `cca.task.submitted.v1` and under `original`; `refs` can be expanded. Tokens are those of `model`,
+    `saved` and `cuts` by strategy; `reached`: it is within the budget of policies `version` now.
     """
 
     task: str
@@ -271,6 +228,7 @@ class TaskCondensed(Event, frozen=True, tag="cca.task.condensed.v1"):
     version: int
     exact: bool = False
     reached: bool = True
+    cuts: dict[str, int] = {}
 
 
 class TaskRouted(Event, frozen=True, tag="cca.task.routed.v1"):
@@ -280,9 +238,8 @@ class TaskRouted(Event, frozen=True, tag="cca.task.routed.v1"):
         route: 1 for the first decision about this task, then 2, …
         lane: the chosen lane of `role`; the work message is on `cca.work.<role>.<lane>.<priority>`.
         policy: name and version of the way in which it was decided (`linear-pm/1`).
-        propensity: the probability with which this lane was chosen.
+        propensity: the probability with which this lane was chosen; `explored`: it is not the one with the best score.
         seed: of the draw; derived from the task id and `route`.
-        explored: the chosen lane is not the one with the best score.
         version: of the learned policy (`policy.updated`); 0 when none was used.
         x: the features of the task that were known to it, in units of 2**-12.
         turn: how many decisions this router had made before.

@@ -4,7 +4,7 @@ from typing import Literal
 
 from msgspec import Struct, structs
 
-from cca.contracts import agent, learner, policy, task, tokens
+from cca.contracts import agent, learner, ledger, policy, task, tokens, work
 from cca.message import Command, Event, Message, Reply
 from cca.nats import names, subjects
 
@@ -88,7 +88,7 @@ POLICY_EVENTS: tuple[type[Event], ...] = (
     policy.ShadowStarted,
     policy.ShadowStopped,
 )
-TOKEN_EVENTS: tuple[type[Event], ...] = (tokens.TokensCompressed, tokens.TokensExpanded, tokens.TokenPolicySet)
+TOKEN_EVENTS: tuple[type[Event], ...] = (ledger.TokensCompressed, ledger.TokensExpanded, ledger.TokenPolicySet)
 
 
 def _rpc(
@@ -115,9 +115,7 @@ def _tokens(
     address: str, says: type[Command], answer: type[Reply], description: str, senders: tuple[str, ...] = ()
 ) -> Channel:
     name = address.removeprefix("cca.rpc.").replace(".", "-")
-    return structs.replace(
-        _rpc(name, address, says, answer, description, TOKENS), senders=senders or (CLIENT, GATEWAY)
-    )
+    return structs.replace(_rpc(name, address, says, answer, description, TOKENS), senders=senders or (CLIENT, GATEWAY))
 
 
 def _report(verb: str, says: type[Command], answer: type[Reply], description: str) -> Channel:
@@ -215,7 +213,7 @@ CHANNELS: tuple[Channel, ...] = (
         address=subjects.TOKEN_POLICIES,
         kind="stream",
         description="Which contexts are compressed before dispatch, a key of the bucket.",
-        messages=(tokens.TokenPolicies,),
+        messages=(ledger.TokenPolicies,),
         senders=(TOKENS,),
         receivers=(ROUTER, TOKENS),
         stream=f"KV_{names.STATE}",
@@ -261,7 +259,7 @@ CHANNELS: tuple[Channel, ...] = (
         address=subjects.work("{role}", "{lane}", "{priority}"),
         kind="stream",
         description="What the workers of a lane pull, one durable consumer per priority.",
-        messages=(task.DoTask,),
+        messages=(work.DoTask,),
         senders=(ROUTER,),
         receivers=(WORKER,),
         stream=names.EVENTS,
@@ -271,7 +269,7 @@ CHANNELS: tuple[Channel, ...] = (
         address=subjects.timer("{task}", "{what}"),
         kind="stream",
         description="A message schedule: the server keeps it until it is due.",
-        messages=(task.Due,),
+        messages=(work.Due,),
         senders=(ROUTER,),
         receivers=(SERVER,),
         stream=names.EVENTS,
@@ -281,7 +279,7 @@ CHANNELS: tuple[Channel, ...] = (
         address=subjects.due("{task}", "{what}"),
         kind="stream",
         description="A timer that has fired.",
-        messages=(task.Due,),
+        messages=(work.Due,),
         senders=(SERVER,),
         receivers=(ROUTER,),
         stream=names.EVENTS,
@@ -329,14 +327,12 @@ CHANNELS: tuple[Channel, ...] = (
         (CLIENT, GATEWAY, WORKER),
     ),
     _tokens(
-        subjects.RPC_TOKENS_POLICIES, tokens.GetTokenPolicies, tokens.TokenPolicies, "Which contexts are compressed."
+        subjects.RPC_TOKENS_POLICIES, ledger.GetTokenPolicies, ledger.TokenPolicies, "Which contexts are compressed."
     ),
+    _tokens(subjects.RPC_TOKENS_SET_POLICY, ledger.SetTokenPolicy, ledger.TokenPolicies, "Compress a role's contexts."),
+    _tokens(subjects.RPC_TOKENS_METRICS, ledger.GetTokenMetrics, ledger.TokenMetrics, "What was spent and saved."),
     _tokens(
-        subjects.RPC_TOKENS_SET_POLICY, tokens.SetTokenPolicy, tokens.TokenPolicies, "Compress a role's contexts."
-    ),
-    _tokens(subjects.RPC_TOKENS_METRICS, tokens.GetTokenMetrics, tokens.TokenMetrics, "What was spent and saved."),
-    _tokens(
-        subjects.RPC_TOKENS_RECOMMEND, tokens.GetRecommendations, tokens.Recommendations, "What would save tokens."
+        subjects.RPC_TOKENS_RECOMMEND, ledger.GetRecommendations, ledger.Recommendations, "What would save tokens."
     ),
     _report("join", agent.Join, agent.Welcome, "A worker introduces itself and learns where to pull."),
     _report("heartbeat", agent.Heartbeat, agent.Heard, "A worker lives."),
