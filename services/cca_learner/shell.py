@@ -14,6 +14,7 @@ from cca.decider import At, Decision, load, transact
 from cca.errors import Busy, CcaError
 from cca.ids import uuid7
 from cca.message import Meta, Seq
+from cca.nats import names, stored, subjects
 from cca.nats.bus import Bus
 from cca.nats.follow import Doubt, Follower, last_position
 from cca.nats.log import JetStreamLog
@@ -33,6 +34,8 @@ IDLE = 10.0
 """Seconds after which a silent log is looked at again."""
 NOTE_EVERY = 60.0
 """Seconds between two notes for the next start."""
+CATCH_UP_S = 5.0
+"""Seconds that who asks for a version waits for what is in the log to be heard."""
 PATIENCE = 30.0
 """Seconds that a question waits for the start to be over."""
 
@@ -167,8 +170,12 @@ class Learner:
     # ------------------------------------------------------------------------------------ versions
 
     async def renew(self) -> None:
-        """Make a version now. Raises `Busy`."""
-        await self.memory()
+        """Make a version now, of everything that was in the log when it was asked for. Raises `Busy`."""
+        last = await stored.last(self.bus, names.EVENTS, subjects.EVENTS_ALL)
+        memory, until = await self.memory(), self._loop.time() + CATCH_UP_S
+        while last is not None and memory.head < last.seq and self._loop.time() < until:
+            await asyncio.sleep(0.01)
+            memory = await self.memory()
         async with self._turn:
             await self._renew()
 

@@ -20,6 +20,9 @@ def learned(staffed: Stack) -> Iterator[tuple[Stack, str]]:
     while staffed.run("rl", "explain", task, "--json").json["outcome"] != "completed":
         assert time.monotonic() < deadline
         time.sleep(0.05)
+    while staffed.run("task", "show", task[-12:]).code != 0:  # the tables, which know short ids, follow later
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
     yield staffed, task
     staffed.run("rl", "algorithm", "linear-pm")
     staffed.run("rl", "params", "--reset")

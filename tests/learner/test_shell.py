@@ -206,9 +206,15 @@ async def test_two_learners_agree_and_number_versions_once(
         for start in range(0, len(said), 40):
             await log.tell(said[start : start + 40])
         position = await log.tell([(TaskSubmitted(task_of(9_999), ROLE, "x", "f" * 64), 0.0)])
-        status = await log.until(position)
-        memory, _ = await remembered(log.bus, Policy(status.algorithm, status.params, status.vocabulary))
-        assert status.digest == memory.digest()
+        await log.until(position)
+
+        async def agreed() -> bool:
+            # Either may answer, and may be about to number features that the other has just proposed.
+            status = await log.until(position)
+            memory, _ = await remembered(log.bus, Policy(status.algorithm, status.params, status.vocabulary))
+            return status.digest == memory.digest()
+
+        await eventually(agreed)
 
         async def settled() -> bool:
             versions = [event.version for event in await log.policy_events() if isinstance(event, PolicyUpdated)]

@@ -406,6 +406,7 @@ def test_the_recorded_histories_end_as_they_did() -> None:
         "rejected-unread": [],
         "retry-then-fail-then-retried": ["failed", "failed", "completed"],
         "submit-complete": ["completed"],
+        "task-with-a-condensed-context": ["completed"],
     }
     assert all(trail.over for trail in found.values())
     step = found["submit-complete"].steps()[0]

@@ -200,7 +200,10 @@ def _numbers(slot: Iterable[str]) -> list[tuple[float, str]] | None:
     """The values as numbers of one unit, with how they are written; None when one of them is something else."""
     values = list(slot)
     if _DIGITS.fullmatch("".join(values)):
-        return [(float(value), value) for value in values]
+        try:
+            return [(float(value), value) for value in values]
+        except ValueError:  # a part of an address
+            return None
     numbers: list[tuple[float, str]] = []
     for value in values:
         found = _NUMBER.fullmatch(value)
