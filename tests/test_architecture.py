@@ -237,3 +237,10 @@ def release(text: str) -> tuple[int, ...]:
 def test_what_this_release_must_show_is_shown_by_a_test() -> None:
     due = {entry.id for entry in ACCEPTANCE.values() if entry.since and release(entry.since) <= release(__version__)}
     assert {f"{id} {ACCEPTANCE[id].title}" for id in due - covered().keys()} == set()
+
+
+@pytest.mark.parametrize("file", SOURCES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_no_pattern_repeats_a_group_possessively(file: Path) -> None:
+    """Python before 3.11.5 matches `(?:…)*+` and its likes wrongly (python/cpython issue 106052)."""
+    text = file.read_text("utf-8")
+    assert not re.search(r"\)[?*+]\+(?! )|\(\?>", text), "a group that is repeated possessively, or an atomic one"

@@ -62,7 +62,7 @@ async def test_tasks_decide_what_is_known_and_ratings_correct_it(learned: Api) -
             "SELECT 1 FROM cca.policies p, cca.routing_decisions d WHERE p.digest = $1 AND d.quality = 0.125",
             after["digest"],
         )
-        return len(rows) == 1
+        return len(rows) >= 1  # further versions may have learned nothing new
 
     await eventually(in_the_tables)
     assert (await learned.get("/rl/history")).json["points"]

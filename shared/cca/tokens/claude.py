@@ -28,7 +28,9 @@ _REMEMBERED = 200_000
 
 # A word of ASCII letters, contractions and all, with nothing beside it that might belong to it: a mark, a letter of
 # another script, a control character that is dropped, or an apostrophe before it. What is not such a word is a gap.
-_WORD = re.compile(r"(?<![^\n\t\x20-\x26\x28-\x40\x5b-\x60\x7b-\x7e])([A-Za-z]++(?:'[A-Za-z]++)*+)(?![^\n\t\x20-\x7e])")
+_WORD = re.compile(
+    r"(?<![^\n\t\x20-\x26\x28-\x40\x5b-\x60\x7b-\x7e])(?=([A-Za-z]++(?:'[A-Za-z]++)*))\1(?![^\n\t\x20-\x7e])"
+)
 
 
 @cache

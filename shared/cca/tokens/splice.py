@@ -8,7 +8,7 @@ Path = tuple[str | int, ...]
 """Where a value is: the keys and indexes that lead to it."""
 
 _SPACE = re.compile(r"[ \t\n\r]*+")
-_STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*"'
 _SCALAR = re.compile(_STRING + r"|[^ \t\n\r,\]}]++", re.DOTALL)
 _STRING_OR_BRACKET = re.compile(_STRING + r"|([\[{])|[\]}]", re.DOTALL)
 

@@ -11,7 +11,7 @@ from operator import ne
 
 from msgspec import Struct
 
-_NUMBERS = re.compile(r"[0-9]++(?:\.[0-9]++)?+[A-Za-z0-9]*+")
+_NUMBERS = re.compile(r"[0-9]++(?:\.[0-9]++)?[A-Za-z0-9]*+")
 _HEX = re.compile(r"(?<![A-Za-z0-9_])[a-f]{1,8}(?=#)")
 _WIDE = 24
 """So many templates at one leaf are compared with a line; without a bound, random words would take quadratic time."""

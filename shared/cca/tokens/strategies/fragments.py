@@ -19,8 +19,8 @@ GAIN = 60
 
 _QUOTED = re.compile(r'"[^"\\\n]{30,300}"')
 _NAMED = re.compile(r'"\$[1-9]"')
-_MESSAGE = re.compile(r'"(?:msg|message|event|text)": ?"((?:[^"\\]|\\.)*+)"')
-_SCALAR = re.compile(r'"([\w@.-]{1,40})": ?("(?:[^"\\]|\\.)*+"|-?[0-9.]{1,20}|true|false|null)(?:, ?|(?=\}))')
+_MESSAGE = re.compile(r'"(?:msg|message|event|text)": ?"([^"\\]*+(?:\\.[^"\\]*+)*)"')
+_SCALAR = re.compile(r'"([\w@.-]{1,40})": ?("[^"\\]*+(?:\\.[^"\\]*+)*"|-?[0-9.]{1,20}|true|false|null)(?:, ?|(?=\}))')
 _MEMBER = re.compile(r'"[\w@.-]{1,40}": ?(?:"[^"\\]{0,100}"|[0-9.]{1,20}|true|false|null), ?')
 
 
