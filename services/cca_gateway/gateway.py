@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from cca import codec
 from cca.errors import Busy
 from cca.keys import Keyring
-from cca.nats.bus import Bus
+from cca.message import Command
+from cca.nats.bus import Bus, raise_for_error
 from cca.nats.log import JetStreamLog
 from cca.postgres.tables import Tables
 from cca_gateway import metrics, probes, queries
@@ -59,6 +61,28 @@ class Gateway:
         self.see_that_bus_is_there()
         self.see_that_it_fits(body)
         return await self.bus.request(subject, body, headers, timeout)
+
+    async def ask_service(
+        self, service: str, subject: str, command: Command, headers: dict[str, str] | None, timeout: float, without: str
+    ) -> bytes:
+        """Ask a service that tasks can do without; the body of its answer.
+
+        Args:
+            service: its name for people.
+            without: what becomes of tasks meanwhile.
+
+        Raises `Problem` `busy` when none came, and what the service refuses.
+        """
+        self.see_that_bus_is_there()
+        body = codec.encode(command)
+        self.see_that_it_fits(body)
+        try:
+            with self.waiting():
+                msg = await self.bus.request_msg(subject, body, headers, timeout)
+        except Busy as error:
+            raise Problem("busy", f"the {service} does not answer ({error}); {without}") from None
+        raise_for_error(msg)
+        return msg.data
 
     def see_that_bus_is_there(self) -> None:
         """Raises `Busy` when it is not: better at once than after a time-out."""

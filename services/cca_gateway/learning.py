@@ -21,10 +21,9 @@ from cca.contracts.learner import (
 )
 from cca.contracts.policy import Algorithm, Params
 from cca.contracts.task import Word
-from cca.errors import Busy, CcaError
+from cca.errors import CcaError
 from cca.message import Command
 from cca.nats import subjects
-from cca.nats.bus import raise_for_error
 from cca_gateway.call import Call
 from cca_gateway.gateway import Gateway
 from cca_gateway.problems import Problem
@@ -97,16 +96,7 @@ _encode = msgspec.json.Encoder().encode
 
 async def ask(gateway: Gateway, call: Call, subject: str, command: Command, timeout: float = PATIENCE) -> bytes:
     """The body of the learner's answer. Raises `Problem` `busy` when none came, and what the learner refuses."""
-    gateway.see_that_bus_is_there()
-    body = codec.encode(command)
-    gateway.see_that_it_fits(body)
-    try:
-        with gateway.waiting():
-            msg = await gateway.bus.request_msg(subject, body, call.headers, timeout)
-    except Busy as error:
-        raise Problem("busy", f"the learner does not answer ({error}); tasks are routed without it") from None
-    raise_for_error(msg)
-    return msg.data
+    return await gateway.ask_service("learner", subject, command, call.headers, timeout, "tasks are routed without it")
 
 
 # ------------------------------------------------------------------------------------------ look
@@ -190,7 +180,7 @@ async def configure(gateway: Gateway, call: Call) -> web.Response:
 
 
 async def train(gateway: Gateway, call: Call) -> web.Response:
-    """Learn from everything that the learner has heard so far, without waiting for the interval to be over."""
+    """Learn from everything that is in the log by now, without waiting for the interval to be over."""
     return call.answer(await ask(gateway, call, subjects.RPC_LEARNER_TRAIN, TrainPolicy(), LONG))
 
 

@@ -7,7 +7,6 @@ from aiohttp import web
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
-from cca import codec
 from cca.contracts.ledger import (
     Dimension,
     GetRecommendations,
@@ -18,10 +17,8 @@ from cca.contracts.ledger import (
 )
 from cca.contracts.task import Short, Word
 from cca.contracts.tokens import AnalyzeTokens, CompressTokens, CountTokens, ExpandText
-from cca.errors import Busy
 from cca.message import Command
 from cca.nats import subjects
-from cca.nats.bus import raise_for_error
 from cca_gateway.call import Call
 from cca_gateway.gateway import Gateway
 from cca_gateway.problems import Problem
@@ -65,16 +62,8 @@ class WhySet(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 async def ask(gateway: Gateway, call: Call, subject: str, command: Command, timeout: float = PATIENCE) -> web.Response:
     """The token service's answer. Raises `Problem` `busy` when none came, and what the service refuses."""
-    gateway.see_that_bus_is_there()
-    body = codec.encode(command)
-    gateway.see_that_it_fits(body)
-    try:
-        with gateway.waiting():
-            msg = await gateway.bus.request_msg(subject, body, call.headers, timeout)
-    except Busy as error:
-        raise Problem("busy", f"the token service does not answer ({error}); tasks go on without it") from None
-    raise_for_error(msg)
-    return call.answer(msg.data)
+    said = await gateway.ask_service("token service", subject, command, call.headers, timeout, "tasks go on without it")
+    return call.answer(said)
 
 
 # ------------------------------------------------------------------------------------------ text

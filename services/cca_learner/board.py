@@ -5,14 +5,12 @@ import logging
 import msgspec
 from msgspec import Struct
 
-from cca import codec
 from cca.contracts.policy import PolicySnapshot
 from cca.decider import At
-from cca.errors import Busy, Unreadable
 from cca.message import Seq
 from cca.nats import names, stored, subjects
+from cca.nats.bucket import Newest
 from cca.nats.bus import Bus
-from cca.nats.frames import PubAck
 from cca_learner.decide import POLICY, STREAM, Policy
 
 logger = logging.getLogger("cca_learner")
@@ -20,9 +18,6 @@ logger = logging.getLogger("cca_learner")
 NOTE = subjects.state("learner.policy")
 LARGEST = 512 * 1024
 """A note of more bytes is not worth it: the next start reads the aggregate from its beginning then."""
-TRIES = 5
-
-_ack = msgspec.json.Decoder(PubAck).decode
 
 
 class _Note(Struct, frozen=True):
@@ -37,35 +32,7 @@ class Board:
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
-
-    async def newest(self) -> tuple[PolicySnapshot | None, int]:
-        """The version that routers have, and where it stands in the bucket. Raises `Busy`."""
-        raw = await stored.last(self._bus, f"KV_{names.STATE}", subjects.POLICY)
-        if raw is None:
-            return None, 0
-        try:
-            return codec.read(raw.body, PolicySnapshot), raw.seq
-        except Unreadable as error:
-            logger.warning("the version in the bucket cannot be read, and is replaced: %s", error)
-            return None, raw.seq
-
-    async def publish(self, snapshot: PolicySnapshot, seq: int) -> None:
-        """Give a version to the routers, in place of an older one that stands at `seq` of the bucket.
-
-        When another stands there by now, a newer one stays: another learner was faster. Raises `Busy`.
-        """
-        body = codec.encode(snapshot)
-        refusal = ""
-        for _ in range(TRIES):
-            headers = {"Nats-Expected-Last-Subject-Sequence": str(seq)}
-            ack = _ack(await self._bus.request(subjects.POLICY, body, headers))
-            if ack.error is None:
-                return
-            refusal = str(ack.error.get("description"))
-            there, seq = await self.newest()
-            if there is not None and there.version >= snapshot.version:
-                return
-        raise Busy(f"version {snapshot.version} cannot be published: {refusal}")
+        self.newest = Newest(bus, subjects.POLICY, PolicySnapshot)
 
     async def read_note(self) -> At[Policy]:
         """The aggregate as it was noted, or its beginning when that is not the same log any more. Raises `Busy`."""

@@ -22,6 +22,7 @@ from cca.decider import Decision, Fold
 from cca.errors import Refused
 from cca.message import Event, Stream
 from cca.routing.features import BASE, Vocabulary
+from cca.storable import text_without_nul
 
 STREAM = Stream("policy", ROUTING)
 NOTHING = Decision()
@@ -119,7 +120,7 @@ def configure(command: ConfigurePolicy, policy: Policy) -> Decision:
     _sensible(params)
     if (algorithm, params) == (policy.algorithm, policy.params):
         return NOTHING
-    return Decision((PolicyConfigured(ROUTING, algorithm, params, _storable(command.reason), _who(command)),))
+    return Decision((PolicyConfigured(ROUTING, algorithm, params, text_without_nul(command.reason), _who(command)),))
 
 
 def grow(names: Iterable[str], policy: Policy) -> Decision:
@@ -203,9 +204,4 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def _who(command: ConfigurePolicy | RunShadow) -> str | None:
-    return None if command.requester is None else _storable(command.requester)
-
-
-def _storable(text: str) -> str:
-    """PostgreSQL cannot hold the character 0."""
-    return text.replace("\0", "\ufffd")
+    return None if command.requester is None else text_without_nul(command.requester)

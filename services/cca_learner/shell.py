@@ -137,7 +137,7 @@ class Learner:
             memory, events = await window.remembered(self.bus, policy)
             self._memory = memory
             logger.info("read %d events in %.1f s, %d tasks", events, time.perf_counter() - begun, len(memory))
-        there, _ = await self._board.newest()
+        there, _ = await self._board.newest.read()
         if there is None or there.version != policy.version or there.digest != policy.digest:
             await self._renew()
         elif self.newest is None:
@@ -207,7 +207,7 @@ class Learner:
             self._learned = (memory, changes)
 
     async def _publish(self, version: Version) -> None:
-        there, seq = await self._board.newest()
+        there, seq = await self._board.newest.read()
         least, made = there.version if there else 0, version.made
         policy = (await self.change(partial(decide.updated, made, least))).state
         if not policy.settled or (policy.digest, policy.position) != (made.digest, made.position):
@@ -216,7 +216,7 @@ class Learner:
         snapshot = version.snapshot(policy.version)
         self._has(snapshot)
         # If we end here, the next start sees that the bucket is behind, and makes a newer version.
-        await self._board.publish(snapshot, seq)
+        await self._board.newest.publish(snapshot, there, seq)
         if self._loop.time() > self._noted + NOTE_EVERY:
             self._noted = self._loop.time()
             await self._board.write_note(self.at)

@@ -9,11 +9,12 @@ from cca.contracts.agent import Claim, Completion, Misfortune, Progress, Receipt
 from cca.contracts.task import Failure, TaskAttemptFailed, TaskCompleted, TaskFailed, TaskProgressed, TaskStarted
 from cca.contracts.work import Due
 from cca.decider import Decision
+from cca.storable import text_without_nul
 from cca_router.decide import GRACE, attempt_failed, route, timer
 from cca_router.facts import Facts
 from cca_router.place import NOTHING
 from cca_router.state import TASK, Task, evolve
-from cca_router.storable import text_without_nul, unstorable, without_nul
+from cca_router.storable import unstorable, without_nul
 
 FORGOTTEN = 50
 """Work of a task that nobody knows is given up when it is delivered more often than this.

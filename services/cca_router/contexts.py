@@ -12,7 +12,7 @@ from cca.errors import Busy, CcaError, Unreadable
 from cca.nats import names, stored, subjects
 from cca.nats.bus import Bus
 from cca.nats.wire import Msg
-from cca_router.storable import text_without_nul
+from cca.storable import text_without_nul
 
 logger = logging.getLogger("cca_router.contexts")
 

@@ -25,11 +25,12 @@ from cca.errors import Refused
 from cca.message import Event, Side
 from cca.nats import subjects
 from cca.routing.policy import seed_of, unit
+from cca.storable import text_without_nul
 from cca_router import guards
 from cca_router.facts import AUTO, Facts
 from cca_router.place import NOTHING, place
 from cca_router.state import Task, evolve, lane_of
-from cca_router.storable import fingerprint_of, text_without_nul
+from cca_router.storable import fingerprint_of
 
 DUE = tag_of(Due)
 AT_ONCE = timedelta(milliseconds=10)

@@ -23,10 +23,10 @@ from cca.decider import Decision, Fold
 from cca.message import Event
 from cca.nats import subjects
 from cca.routing.policy import LaneLoad
+from cca.storable import text_without_nul
 from cca_router.facts import AUTO
 from cca_router.place import NOTHING
 from cca_router.state import Task
-from cca_router.storable import text_without_nul
 
 
 class Agent(Struct, frozen=True):

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from cca.contracts.task import Retry, SubmitTask
 from cca.errors import Refused
+from cca.storable import text_without_nul
 
 MAX_BYTES = 900_000
 """The largest submission: what is stored of it must fit into one message of the log (1 MiB with headers)."""
@@ -67,11 +68,6 @@ def unstorable(result: Any) -> str | None:
     if len(_encode(result)) > MAX_RESULT:
         return f"the result has more than {MAX_RESULT} bytes of JSON"
     return None
-
-
-def text_without_nul(text: str) -> str:
-    """Text that can be stored; a NUL becomes U+FFFD, as undecodable bytes do."""
-    return text.replace("\x00", "\ufffd") if "\x00" in text else text
 
 
 def without_nul(value: Any) -> Any:

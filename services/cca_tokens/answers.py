@@ -31,8 +31,8 @@ from cca.message import Meta
 from cca.nats.blobs import About, Blobs
 from cca.nats.bus import HEADROOM, Bus
 from cca.nats.log import JetStreamLog
+from cca.storable import text_without_nul
 from cca_tokens.corrections import Corrections
-from cca_tokens.decide import storable
 from cca_tokens.expand import Expander
 from cca_tokens.jobs import Condensation, Folds, Job, Original
 from cca_tokens.ledger import Ledger
@@ -72,7 +72,7 @@ class Answers:
         reply = folds.reply
         event = TokensCompressed(
             ref=reply.original,
-            model=storable(reply.model),
+            model=text_without_nul(reply.model),
             before=reply.before,
             after=reply.after,
             saved=reply.saved,
@@ -139,4 +139,4 @@ class Answers:
 
 
 def _name(text: str | None) -> str | None:
-    return None if text is None else storable(text)
+    return None if text is None else text_without_nul(text)

@@ -20,6 +20,7 @@ from cca.contracts.ledger import (
 from cca.decider import Decision, Fold
 from cca.errors import Refused
 from cca.message import Event, Stream
+from cca.storable import text_without_nul
 
 STREAM = Stream("tokens", POLICIES)
 NOTHING = Decision()
@@ -68,16 +69,11 @@ def set_policy(command: SetTokenPolicy, least: int, policies: Policies) -> Decis
     """
     policy = command.policy
     if policy is not None:
-        policy = replace(policy, model=storable(policy.model))
+        policy = replace(policy, model=text_without_nul(policy.model))
     if policies.roles.get(command.role) == policy:
         return NOTHING
     if policy is not None and command.role not in policies.roles and len(policies.roles) >= ROLES:
         raise Refused("too-many", f"{ROLES:,} roles have a policy; remove one, or set one for `{EVERYONE}`")
     version = max(policies.version, least) + 1
-    who = None if command.requester is None else storable(command.requester)
-    return Decision((TokenPolicySet(version, command.role, policy, storable(command.reason), who),))
-
-
-def storable(text: str) -> str:
-    """PostgreSQL cannot hold the character 0."""
-    return text.replace("\0", "\ufffd")
+    who = None if command.requester is None else text_without_nul(command.requester)
+    return Decision((TokenPolicySet(version, command.role, policy, text_without_nul(command.reason), who),))

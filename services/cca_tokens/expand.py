@@ -9,9 +9,9 @@ from cca.contracts.tokens import LIMIT, Expanded, ExpandText
 from cca.errors import CcaError, Refused
 from cca.message import Meta
 from cca.nats.blobs import Blob, Blobs
+from cca.storable import text_without_nul
 from cca.tokens import markers
 from cca_tokens import expansion
-from cca_tokens.decide import storable
 from cca_tokens.record import Record
 
 logger = logging.getLogger("cca_tokens")
@@ -96,8 +96,8 @@ class Expander:
         await asyncio.wait({note}, timeout=NOTED_WITHIN)
 
     async def _tell(self, found: Mapping[str, Blob], command: ExpandText, meta: Meta) -> None:
-        agent = None if command.agent is None else storable(command.agent)
-        task = None if command.task is None else storable(command.task)
+        agent = None if command.agent is None else text_without_nul(command.agent)
+        task = None if command.task is None else text_without_nul(command.task)
 
         async def tell(ref: str, blob: Blob) -> None:
             about = blob.about

@@ -5,31 +5,24 @@ import logging
 import random
 from functools import partial
 
-import msgspec
-
-from cca import codec
 from cca.contracts.ledger import SetTokenPolicy, TokenPolicies
 from cca.decider import At, load, transact
-from cca.errors import Busy, CcaError, Unreadable
+from cca.errors import CcaError
 from cca.message import Meta, Seq
-from cca.nats import names, stored, subjects
+from cca.nats import subjects
+from cca.nats.bucket import Newest
 from cca.nats.bus import Bus
-from cca.nats.frames import PubAck
 from cca.nats.log import JetStreamLog
 from cca_tokens.decide import FOLD, STREAM, Policies, set_policy
 
 logger = logging.getLogger("cca_tokens")
-
-TRIES = 5
-
-_ack = msgspec.json.Decoder(PubAck).decode
 
 
 class PolicyBoard:
     """The aggregate and its snapshot. Several instances may run: the log decides, and a snapshot never goes back."""
 
     def __init__(self, bus: Bus, log: JetStreamLog) -> None:
-        self._bus, self._log = bus, log
+        self._log, self._newest = log, Newest(bus, subjects.TOKEN_POLICIES, TokenPolicies)
         self._at: At[Policies] = At(FOLD.initial, Seq(0))
 
     async def current(self) -> Policies:
@@ -43,20 +36,20 @@ class PolicyBoard:
 
         If the routers could not be told, the same command tells them when it is said again.
         """
-        there, seq = await self._published()
+        there, seq = await self._newest.read()
         decision = partial(set_policy, command, there.version if there else 0)
         at = await transact(self._log, STREAM, FOLD, decision, cause=cause, known=self._at)
         self._know(at)
-        await self._publish(at.state, there, seq)
+        await self._newest.publish(at.state.snapshot(), there, seq)
         return at.state
 
     async def repair(self) -> Policies:
         """Let the routers know what the log says, if an instance ended before it had. Raises `Busy`."""
         policies = await self.current()
-        there, seq = await self._published()
+        there, seq = await self._newest.read()
         if there is not None and there.version > policies.version:
             logger.warning("routers have policies of version %d, the log ends with %d", there.version, policies.version)
-        await self._publish(policies, there, seq)
+        await self._newest.publish(policies.snapshot(), there, seq)
         return policies
 
     async def keep_repairing(self) -> Policies:
@@ -74,31 +67,3 @@ class PolicyBoard:
     def _know(self, at: At[Policies]) -> None:
         if at.seq > self._at.seq:
             self._at = at
-
-    # ------------------------------------------------------------------------------------ the bucket
-
-    async def _published(self) -> tuple[TokenPolicies | None, int]:
-        """What routers have, and where it stands in the bucket."""
-        raw = await stored.last(self._bus, f"KV_{names.STATE}", subjects.TOKEN_POLICIES)
-        if raw is None:
-            return None, 0
-        try:
-            return codec.read(raw.body, TokenPolicies), raw.seq
-        except Unreadable as error:
-            logger.warning("the policies in the bucket cannot be read, and are replaced: %s", error)
-            return None, raw.seq
-
-    async def _publish(self, policies: Policies, there: TokenPolicies | None, seq: int) -> None:
-        """Put the snapshot in place of what stands at `seq`; a newer one stays: another instance was faster."""
-        snapshot = policies.snapshot()
-        body, refusal = codec.encode(snapshot), ""
-        for _ in range(TRIES):
-            if (0 if there is None else there.version) >= snapshot.version:
-                return
-            headers = {"Nats-Expected-Last-Subject-Sequence": str(seq)}
-            ack = _ack(await self._bus.request(subjects.TOKEN_POLICIES, body, headers))
-            if ack.error is None:
-                return
-            refusal = str(ack.error.get("description"))
-            there, seq = await self._published()
-        raise Busy(f"policies of version {snapshot.version} cannot be published: {refusal}")

@@ -95,7 +95,7 @@ async def test_a_crash_between_event_and_snapshot_is_repaired_by_the_next_start(
     async def crash(*_: object) -> None:
         raise KeyError("killed")
 
-    monkeypatch.setattr(one, "_publish", crash)
+    monkeypatch.setattr(one._newest, "publish", crash)
     with pytest.raises(KeyError):
         await one.set(SetTokenPolicy("backend", RolePolicy(2)), meta())
     assert await snapshot(bus) == TokenPolicies(1, {"backend": RolePolicy(1)})
@@ -112,7 +112,7 @@ async def test_who_could_not_tell_the_routers_does_so_when_asked_again(
         raise Busy("away")
 
     with monkeypatch.context() as patched:
-        patched.setattr(one, "_publish", away)
+        patched.setattr(one._newest, "publish", away)
         with pytest.raises(Busy):
             await one.set(command, meta())
     assert await snapshot(bus) is None
@@ -124,10 +124,10 @@ async def test_a_snapshot_never_goes_back(bus: Bus) -> None:
     """A slow instance that wants to publish its version after another has published the next one."""
     slow, fast = board(bus), board(bus)
     old = await slow.set(SetTokenPolicy("backend", RolePolicy(1)), meta())
-    there, seq = await slow._published()
+    there, seq = await slow._newest.read()
     await fast.set(SetTokenPolicy("backend", RolePolicy(2)), meta())
-    await slow._publish(old, there, seq)
-    await slow._publish(old, None, 0)
+    await slow._newest.publish(old.snapshot(), there, seq)
+    await slow._newest.publish(old.snapshot(), None, 0)
     assert await snapshot(bus) == TokenPolicies(2, {"backend": RolePolicy(2)})
 
 

@@ -1,15 +1,14 @@
 """`cca tokens bench`: what compression saves and what stays visible, on transcripts with planted facts; how fast."""
 
-import sys
 from pathlib import Path
 from typing import get_args
 
 import click
 import msgspec
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cca.cli.exits import Exit
+from cca.cli.progress import steps
 from cca.contracts.tokens import Level
 
 
@@ -43,21 +42,7 @@ def tokens_bench(
         raise click.UsageError(f"there is no folder {file.absolute().parent}")
     if speed is None:
         speed = not kinds and not levels
-    bars = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        transient=True,
-        disable=not sys.stderr.isatty(),
-    )
-    with bars:
-        bar = bars.add_task("", total=None)
-
-        def progress(done: int, total: int, what: str) -> None:
-            bars.update(bar, completed=done, total=total, description=what)
-
+    with steps() as progress:
         try:
             report = Report(measure(seed, kinds or None, levels or None, progress=progress))
         except (ValueError, RuntimeError) as error:

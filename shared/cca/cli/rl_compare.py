@@ -1,18 +1,17 @@
 """`cca rl evaluate`, `shadow`, `simulate`: what another policy would do, from the log, beside it, and on test beds."""
 
-import sys
 from pathlib import Path
 
 import click
 import msgspec
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cca import codec
 from cca.cli import http
 from cca.cli.answers import write
 from cca.cli.exits import Exit, runs
 from cca.cli.params import SPAN, json_option
+from cca.cli.progress import steps
 from cca.cli.tables import Column, Screen
 from cca.contracts.learner import Evaluation, PolicyStatus
 
@@ -104,21 +103,7 @@ def simulate(seeds: int, sets: tuple[str, ...], policies: tuple[str, ...], quick
 
     if file is not None and not file.absolute().parent.is_dir():
         raise click.UsageError(f"there is no folder {file.absolute().parent}")
-    shown = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        transient=True,
-        disable=not sys.stderr.isatty(),
-    )
-    with shown:
-        bar = shown.add_task("", total=None)
-
-        def progress(done: int, total: int, what: str) -> None:
-            shown.update(bar, completed=done, total=total, description=what)
-
+    with steps() as progress:
         try:
             report = rl.run(seeds=seeds, sets=sets or None, policies=policies or None, quick=quick, progress=progress)
         except ImportError:

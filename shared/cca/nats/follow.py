@@ -13,6 +13,7 @@ from cca.nats import names, subjects
 from cca.nats.bus import Bus
 from cca.nats.pull import Delivery, Pull
 from cca.projection import Entry
+from cca.storable import text_without_nul
 
 ORDER = 256
 """Messages on order at a time."""
@@ -243,7 +244,7 @@ def entry(seq: int, subject: str, headers: bytes, body: bytes, stored_ns: int) -
         time = _EPOCH + timedelta(microseconds=stored_ns // 1000)
     return Entry(
         seq,
-        subject.replace("\0", "\ufffd") if "\0" in subject else subject,
+        text_without_nul(subject),
         _value(headers, b"\r\nce-type:"),
         _value(headers, b"\r\nce-id:"),
         time,
@@ -261,7 +262,7 @@ def _value(headers: bytes, name: bytes) -> str | None:
     if headers[start] == 32:
         start += 1
     text = str(headers[start : headers.find(b"\r\n", start)], "utf-8", "replace")
-    return text.replace("\0", "\ufffd") if "\0" in text else text
+    return text_without_nul(text)
 
 
 def _time(text: str) -> datetime | None:

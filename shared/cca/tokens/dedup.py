@@ -12,8 +12,6 @@ from msgspec import Struct
 from cca.tokens.frame import Part
 from cca.tokens.numbered import spans, without
 
-_GRAM = 4
-"""A run is found by so many lines in a row."""
 _LINES, _CHARACTERS = 6, 200
 """A run has at least so many lines, or so many characters."""
 _PLACES = 8
@@ -186,7 +184,7 @@ def _length(best: tuple[int, int, int, int]) -> int:
 
 
 def _keys(units: Units) -> list[tuple[int, tuple[int, ...]]]:
-    """By what runs are found: some units in a row that say something, or one that is long."""
+    """By what runs are found: four units in a row that say something, or one that is long."""
     ids, weights = units.ids, units.weights
     grams = zip(ids, ids[1:], ids[2:], ids[3:], strict=False)
     says = zip(weights, weights[1:], weights[2:], weights[3:], strict=False)
