@@ -43,8 +43,8 @@ schemas: $(DEV) ## Write schemas/ anew from the contracts.
 
 lock: $(DEV) ## Choose newer versions of what we depend on, and write down their hashes.
 	$(PIP) install uv
-	$(LOCK) --extra embedded --extra demo --extra plot --extra rl --extra dev --upgrade -o requirements/dev.txt
-	$(LOCK) --extra embedded --extra demo --extra plot -c requirements/dev.txt -o requirements/run.txt
+	$(LOCK) --extra embedded --extra embeddings --extra demo --extra plot --extra rl --extra dev --upgrade -o requirements/dev.txt
+	$(LOCK) --extra embedded --extra embeddings --extra demo --extra plot -c requirements/dev.txt -o requirements/run.txt
 LOCK = $(BIN)/uv pip compile pyproject.toml requirements/build.in --universal --generate-hashes --quiet \
 	--python-version 3.11 --only-binary :all: --no-annotate --custom-compile-command 'make lock'
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from cca import codec
 from cca.contracts.ledger import TokenPolicySet, TokensExpanded
-from cca.contracts.task import TaskCondensed, TaskSubmitted
+from cca.contracts.prepared import TaskCondensed
+from cca.contracts.task import TaskSubmitted
 from cca.errors import Unknown
 from cca.message import Event
 from cca.postgres.rows import Rows

@@ -6,7 +6,8 @@ from typing import Any
 
 from cca import codec
 from cca.contracts.ledger import EVERYONE, RolePolicy, TokenPolicies
-from cca.contracts.task import SubmitTask, TaskCondensed
+from cca.contracts.prepared import TaskCondensed
+from cca.contracts.task import SubmitTask
 from cca.contracts.tokens import CondenseContext, Condensed
 from cca.errors import Busy, CcaError, Unreadable
 from cca.nats import names, stored, subjects

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 from cca.codec import encode, tag_of
+from cca.contracts.prepared import TaskCondensed
 from cca.contracts.task import (
     CancelTask,
     Failure,
@@ -11,7 +12,6 @@ from cca.contracts.task import (
     SubmitTask,
     TaskAttemptFailed,
     TaskCanceled,
-    TaskCondensed,
     TaskFailed,
     TaskRated,
     TaskRejected,

@@ -7,6 +7,7 @@ from typing import Any, assert_never, cast
 from msgspec import Struct
 from msgspec.structs import replace
 
+from cca.contracts.prepared import TaskCondensed
 from cca.contracts.task import (
     OVER,
     Failure,
@@ -14,7 +15,6 @@ from cca.contracts.task import (
     TaskAttemptFailed,
     TaskCanceled,
     TaskCompleted,
-    TaskCondensed,
     TaskEvent,
     TaskFailed,
     TaskHeld,

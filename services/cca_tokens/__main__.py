@@ -29,19 +29,20 @@ from cca.nats import subjects
 from cca.nats.bus import Bus
 from cca.nats.log import JetStreamLog
 from cca.nats.micro import Service
+from cca.pool.pool import Pool
 from cca.postgres import tables
 from cca.service import run
 from cca_tokens.answers import Answers
+from cca_tokens.jobs import PRELOAD, WORK
 from cca_tokens.ledger import Ledger
 from cca_tokens.policies import PolicyBoard
-from cca_tokens.pool import Pool
 from cca_tokens.potential import Potential
 
 
 async def start(settings: Settings, service: Service, bus: Bus, stack: AsyncExitStack) -> None:
     """Answer questions. The processes that count are there when the first is asked."""
     log = JetStreamLog(bus, settings.log.batch_from)
-    pool, policies = Pool(), PolicyBoard(bus, log)
+    pool, policies = Pool(WORK, PRELOAD), PolicyBoard(bus, log)
     ledger = Ledger(await stack.enter_async_context(tables.connect(settings.postgres, "cca_tokens")), Potential(pool))
     answers = Answers(bus, log, pool, policies, ledger)
     stack.push_async_callback(answers.close)

@@ -31,13 +31,13 @@ from cca.message import Meta
 from cca.nats.blobs import About, Blobs
 from cca.nats.bus import HEADROOM, Bus
 from cca.nats.log import JetStreamLog
+from cca.pool.pool import Pool
 from cca.storable import text_without_nul
 from cca_tokens.corrections import Corrections
 from cca_tokens.expand import Expander
 from cca_tokens.jobs import Condensation, Folds, Job, Original
 from cca_tokens.ledger import Ledger
 from cca_tokens.policies import PolicyBoard
-from cca_tokens.pool import Pool
 from cca_tokens.record import Record
 
 

@@ -1,20 +1,17 @@
-"""What goes to a worker process and comes back, as bytes. What is done there is in `cca_tokens.work`."""
+"""What goes to a worker process and comes back. What is done there is in `cca_tokens.work`."""
 
-from typing import Literal, TypeVar
+from typing import Literal
 
-import msgspec
 from msgspec import Struct
 
 from cca.contracts.ledger import RolePolicy
 from cca.contracts.tokens import Compressed, Condensed
-from cca.errors import Busy, Refused
 
-T = TypeVar("T")
+WORK = "cca_tokens.work.do"
+"""What makes an answer of a job. It is imported in the processes alone: here its vocabularies would be for nothing."""
+PRELOAD = "cca_tokens.warm"
 
 What = Literal["count", "analyze", "compress", "condense", "weigh", "check"]
-
-NOTHING = b""
-"""A job that asks for nothing: whoever answers it is there."""
 
 
 class Job(Struct, frozen=True, omit_defaults=True):
@@ -63,43 +60,3 @@ class Costs(Struct, frozen=True):
 
     before: int
     after: int
-
-
-class Failed(Struct, frozen=True):
-    """Why a job was not done: a refusal, or an error and where."""
-
-    code: str
-    text: str
-
-
-DONE, REFUSED, FAILED = b"+", b"-", b"!"
-"""What an answer begins with; after it comes what was made, or `Failed`."""
-
-_failed = msgspec.msgpack.Decoder(Failed).decode
-_encode = msgspec.msgpack.Encoder().encode
-
-
-def asked(job: Job) -> bytes:
-    """A job as it goes to a process."""
-    return _encode(job)
-
-
-class Unforeseen(Busy):
-    """A job failed in a way that nobody thought of.
-
-    Attributes:
-        trace: where.
-    """
-
-    def __init__(self, trace: str) -> None:
-        self.trace = trace
-        super().__init__("something unforeseen happened; it is logged")
-
-
-def answer(body: bytes, kind: type[T]) -> T:
-    """What a process answered. Raises `Refused`, or `Unforeseen`."""
-    sort, rest = body[:1], memoryview(body)[1:]
-    if sort == DONE:
-        return msgspec.msgpack.decode(rest, type=kind)
-    failed = _failed(rest)
-    raise Refused(failed.code, failed.text) if sort == REFUSED else Unforeseen(failed.text)

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from cca import codec
 from cca.contracts.tokens import CompressTokens, Folding, Turn
+from cca.pool.pool import Pool
 from cca_tokens.jobs import Costs, Job
-from cca_tokens.pool import Pool
 
 HOW = Folding("safe", model="gpt-5")
 """The level that is advised first, counted exactly and fast: a share of tokens is much the same for any model."""

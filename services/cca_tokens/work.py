@@ -1,6 +1,5 @@
 """What is done in a worker process: counting, looking, folding. Pure: nothing here waits, and nothing raises."""
 
-import traceback
 from collections import Counter as Tally
 from collections.abc import Sequence
 
@@ -23,6 +22,7 @@ from cca.contracts.tokens import (
     Turn,
 )
 from cca.errors import Refused
+from cca.pool.answers import answered
 from cca.tokens.analysis import analyze as analyzed
 from cca.tokens.chat import overhead
 from cca.tokens.compress import Folded
@@ -31,20 +31,14 @@ from cca.tokens.correction import corrected
 from cca.tokens.counting import Counter, counter
 from cca.tokens.folds import Count
 from cca.tokens.strategies.registry import by_name
-from cca_tokens.jobs import DONE, FAILED, REFUSED, Condensation, Costs, Failed, Folds, Job, Original
+from cca_tokens.jobs import Condensation, Costs, Folds, Job, Original
 
 _job = msgspec.msgpack.Decoder(Job).decode
-_encode = msgspec.msgpack.Encoder().encode
 
 
 def do(job: bytes) -> bytes:
-    """Do a job. What goes wrong is an answer, too: a process that raised would be one that died."""
-    try:
-        return DONE + _encode(_done(_job(job))) if job else DONE
-    except Refused as refused:
-        return REFUSED + _encode(Failed(refused.code, str(refused)))
-    except Exception as error:
-        return FAILED + _encode(Failed(type(error).__name__, traceback.format_exc()[-8_000:]))
+    """Do a job; what goes wrong is an answer, too."""
+    return answered(job, lambda body: _done(_job(body)))
 
 
 def _done(job: Job) -> Struct | None:

@@ -6,7 +6,7 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
-from cca.contracts import agent, learner, ledger, policy, task, tokens, work
+from cca.contracts import agent, code, context, learner, ledger, memory, policy, prepared, task, tokens, work
 from cca.errors import Unknown, Unreadable
 from cca.message import Command, Event, Message, Reply
 
@@ -26,7 +26,7 @@ def tag_of(kind: type[Message]) -> str:
 
 def _known() -> dict[str, type[Message]]:
     found: dict[str, type[Message]] = {}
-    for module in (task, work, agent, policy, learner, tokens, ledger):
+    for module in (task, prepared, work, agent, policy, learner, tokens, ledger, context, memory, code):
         for value in vars(module).values():
             if isinstance(value, type) and issubclass(value, Message) and value not in (Event, Command, Reply):
                 found[tag_of(value)] = value

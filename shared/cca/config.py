@@ -14,7 +14,7 @@ from msgspec import Meta, Struct
 
 from cca.errors import Misconfigured
 
-SECRETS = frozenset({"nats.password", "postgres.password", "http.pepper", "client.api_key"})
+SECRETS = frozenset({"nats.password", "postgres.password", "http.pepper", "client.api_key", "context.embedder_key"})
 """Keys whose values are never shown, and may be read from a file instead (`password_file`, `CCA_…_FILE`)."""
 
 FILE_NAME = "cca.toml"
@@ -88,6 +88,28 @@ class TokensSettings(_Section, frozen=True, kw_only=True):
     prices: str | None = None
 
 
+class ContextSettings(_Section, frozen=True, kw_only=True):
+    """How texts become vectors, and which directories may be indexed.
+
+    Attributes:
+        embedder: `minilm` (on this machine; needs the extra `embeddings`), an `openai`-compatible, `ollama` or `voyage`
+            endpoint, or `none`: searches go by words alone.
+        embedder_url: of the endpoint, when it is not its provider's own (Ollama: http://127.0.0.1:11434).
+        embedder_model, embedder_dimension: which one, and how long its vectors are to be; its own when not set.
+        embedder_key: what the endpoint asks for.
+        roots: directories below which code may be indexed, with `:` between.
+        cache_s: seconds for which the answer of a search may be used again while nothing has changed.
+    """
+
+    embedder: Literal["minilm", "openai", "ollama", "voyage", "none"] = "minilm"
+    embedder_url: str | None = None
+    embedder_model: str | None = None
+    embedder_dimension: Annotated[int, Meta(ge=1, le=4_000)] | None = None
+    embedder_key: str | None = None
+    roots: str = ""
+    cache_s: Annotated[float, Meta(ge=0, le=86_400)] = 60
+
+
 class Settings(_Section, frozen=True, kw_only=True):
     """Everything that can be set. `replicas` is the number of copies of each stream (1, 3 or 5)."""
 
@@ -97,6 +119,7 @@ class Settings(_Section, frozen=True, kw_only=True):
     log: LogSettings = LogSettings()
     client: ClientSettings = ClientSettings()
     tokens: TokensSettings = TokensSettings()
+    context: ContextSettings = ContextSettings()
     replicas: Literal[1, 3, 5] = 1
     otel_endpoint: str | None = None
 

@@ -12,7 +12,8 @@ from tests.gateway.test_tasks import ended
 from cca import codec
 from cca.config import PostgresSettings
 from cca.contracts.ledger import TokensCompressed, TokensExpanded
-from cca.contracts.task import TaskCondensed, Usage
+from cca.contracts.prepared import TaskCondensed
+from cca.contracts.task import Usage
 from cca.message import Event
 from cca.testing.servers import PostgresServer
 from cca.work.task import Task

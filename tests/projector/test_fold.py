@@ -20,13 +20,13 @@ from cca.contracts.policy import (
     ShadowStopped,
     VocabularyGrown,
 )
+from cca.contracts.prepared import TaskCondensed
 from cca.contracts.task import (
     Candidate,
     Failure,
     TaskAttemptFailed,
     TaskCanceled,
     TaskCompleted,
-    TaskCondensed,
     TaskFailed,
     TaskHeld,
     TaskProgressed,

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from cca import codec
 from cca.config import PostgresSettings
 from cca.contracts.ledger import RolePolicy, TokenPolicySet, TokensCompressed, TokensExpanded
+from cca.contracts.prepared import TaskCondensed
 from cca.contracts.task import (
     Candidate,
     Failure,
     TaskAttemptFailed,
     TaskCanceled,
     TaskCompleted,
-    TaskCondensed,
     TaskFailed,
     TaskRetried,
     TaskRouted,

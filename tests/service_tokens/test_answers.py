@@ -40,13 +40,14 @@ from cca.errors import Busy, Refused, Unreadable
 from cca.nats import names, subjects
 from cca.nats.blobs import About, Blobs
 from cca.nats.bus import connect
+from cca.pool.pool import Pool
 from cca.tokens.compress import compress
 from cca.tokens.counting import counter
 from cca.tokens.markers import LEGEND, marker, ref_of
 from cca_tokens import __main__ as service
 from cca_tokens import record
+from cca_tokens.jobs import PRELOAD, WORK
 from cca_tokens.ledger import Ledger
-from cca_tokens.pool import Pool
 from cca_tokens.record import Record
 
 GONE = "a" * 20
@@ -110,7 +111,7 @@ async def test_a_thousand_small_counts_are_answered_while_a_large_compression_ru
     pools: list[Pool] = []
 
     def made() -> Pool:
-        pools.append(Pool())
+        pools.append(Pool(WORK, PRELOAD))
         return pools[-1]
 
     monkeypatch.setattr(service, "Pool", made)

@@ -18,18 +18,20 @@ from cca.contracts.tokens import (
     Turn,
 )
 from cca.errors import Busy, Refused
+from cca.pool import answers
+from cca.pool.answers import Unforeseen
 from cca.tokens import markers
 from cca.tokens.markers import LEGEND, expand, marker, ref_of
-from cca_tokens import expansion, jobs, work
+from cca_tokens import expansion, work
 from cca_tokens.corrections import Corrections, factors
-from cca_tokens.jobs import Condensation, Costs, Folds, Job, Unforeseen
+from cca_tokens.jobs import Condensation, Costs, Folds, Job
 
 ESTIMATED = "nobody-knows-it"
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
 
 
-def done(job: Job, kind: type[jobs.T]) -> jobs.T:
-    return jobs.answer(work.do(jobs.asked(job)), kind)
+def done(job: Job, kind: type[answers.T]) -> answers.T:
+    return answers.answer(work.do(answers.asked(job)), kind)
 
 
 @settings(max_examples=40, deadline=None)
@@ -88,7 +90,7 @@ def test_what_goes_wrong_is_an_answer() -> None:
     with pytest.raises(Unforeseen) as unforeseen:
         done(Job("count", b"{"), TokenCounts)
     assert isinstance(unforeseen.value, Busy) and "Unreadable" in unforeseen.value.trace
-    assert work.do(b"\xff") != b"" and work.do(jobs.NOTHING) == jobs.DONE
+    assert work.do(b"\xff") != b"" and work.do(answers.NOTHING) == answers.DONE
 
 
 def test_more_text_than_is_looked_at_is_refused() -> None:

@@ -6,12 +6,12 @@ from typing import Any
 
 import msgspec
 
+from cca.contracts.prepared import TaskCondensed
 from cca.contracts.task import (
     Failure,
     TaskAttemptFailed,
     TaskCanceled,
     TaskCompleted,
-    TaskCondensed,
     TaskFailed,
     TaskHeld,
     TaskProgressed,

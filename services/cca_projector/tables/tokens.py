@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 
 from cca.contracts.ledger import TokenPolicySet, TokensCompressed, TokensExpanded
-from cca.contracts.task import TaskCondensed, TaskSubmitted, Usage
+from cca.contracts.prepared import TaskCondensed
+from cca.contracts.task import TaskSubmitted, Usage
 from cca.postgres.rows import Rows, Sums
 from cca.postgres.table import BIGGEST
 from cca.projection import Entry

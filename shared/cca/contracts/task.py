@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
+from cca.contracts.prepared import TaskCondensed, TaskRecalled
 from cca.message import Command, Event, Reply
 
 Text = Annotated[str, Meta(max_length=100_000)]
@@ -210,27 +211,6 @@ class TaskHeld(Event, frozen=True, tag="cca.task.held.v1"):
     reason: str
 
 
-class TaskCondensed(Event, frozen=True, tag="cca.task.condensed.v1"):
-    """The task's context was over its role's budget: workers get `context`, whose markers expand to what was folded.
-
-    All of it is in `cca.task.submitted.v1` and under `original`; `refs` can be expanded. Tokens are those of `model`,
-    `saved` and `cuts` by strategy; `reached`: it is within the budget of policies `version` now.
-    """
-
-    task: str
-    context: str
-    model: str
-    before: int
-    after: int
-    saved: dict[str, int]
-    refs: tuple[str, ...]
-    original: str
-    version: int
-    exact: bool = False
-    reached: bool = True
-    cuts: dict[str, int] = {}
-
-
 class TaskRouted(Event, frozen=True, tag="cca.task.routed.v1"):
     """A lane was chosen. With candidates, propensity and seed the choice can be re-made and learned from.
 
@@ -349,6 +329,7 @@ class TaskRated(Event, frozen=True, tag="cca.task.rated.v1"):
 TaskEvent = (
     TaskSubmitted
     | TaskCondensed
+    | TaskRecalled
     | TaskRejected
     | TaskHeld
     | TaskRouted

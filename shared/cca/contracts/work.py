@@ -10,7 +10,7 @@ class DoTask(Command, frozen=True, tag="cca.task.work.v1"):
     """What a worker pulls from `cca.work.<role>.<lane>.<priority>`: everything that it needs for one attempt.
 
     `route` numbers the routing decisions of the task; a claim for an older one is obsolete. When `context` was
-    condensed, `original` is the reference under which all of it is stored.
+    condensed, `original` is the reference under which all of it is stored. `memories` stand at its head.
     """
 
     task: str
@@ -27,6 +27,7 @@ class DoTask(Command, frozen=True, tag="cca.task.work.v1"):
     max_attempts: int = 3
     timeout_s: float | None = None
     original: str | None = None
+    memories: tuple[str, ...] = ()
 
 
 class Due(Command, frozen=True, tag="cca.task.due.v1"):

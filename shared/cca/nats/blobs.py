@@ -1,4 +1,4 @@
-"""Texts by the hash of their content, in the stream `CCA_BLOBS`: the originals of what was folded."""
+"""Texts by the hash of their content: originals of what was folded (`CCA_BLOBS`), large values (`CCA_CONTENTS`)."""
 
 import asyncio
 import logging
@@ -53,15 +53,16 @@ class _Message(Struct, frozen=True):
 
 
 class Blobs:
-    """The store. What was stored can be had for 90 days at least.
+    """The store. What was stored in `CCA_BLOBS` can be had for 90 days at least, in `CCA_CONTENTS` for ever.
 
     A text is stored under the hash of its content, so that storing it again changes nothing: the stream drops a
-    repetition within a day, and later one puts the 90 days off. A text that is larger than a message is stored in
+    repetition within a while, and later one puts the 90 days off. A text that is larger than a message is stored in
     parts, each a blob itself; the blob of the whole is then the list of their references.
     """
 
-    def __init__(self, bus: Bus) -> None:
-        self._bus = bus
+    def __init__(self, bus: Bus, stream: str = names.BLOBS) -> None:
+        self._bus, self._stream = bus, stream
+        self._subject = subjects.blob if stream == names.BLOBS else subjects.contents
 
     async def put_all(self, texts: Mapping[str, str], about: Mapping[str, About] | None = None) -> None:
         """Store texts durably, by their references. Raises `Busy`; some may be stored then."""
@@ -103,7 +104,7 @@ class Blobs:
     # ------------------------------------------------------------------------------------ parts
 
     async def _read(self, ref: str) -> stored.Raw | None:
-        return await stored.last(self._bus, names.BLOBS, subjects.blob(ref))
+        return await stored.last(self._bus, self._stream, self._subject(ref))
 
     async def _joined(self, ref: str, index: bytes) -> bytes | None:
         try:
@@ -131,18 +132,18 @@ class Blobs:
 
     async def _publish(self, message: _Message) -> None:
         try:
-            msg = await self._bus.request_msg(subjects.blob(message.ref), message.body, message.headers, TIMEOUT)
+            msg = await self._bus.request_msg(self._subject(message.ref), message.body, message.headers, TIMEOUT)
         except Nobody:
-            raise Busy("there is no store of originals: has a service been started on this server?") from None
+            raise Busy(f"there is no stream {self._stream}: has a service been started on this server?") from None
         try:
             ack = _ack(msg.data)
         except msgspec.DecodeError:
-            raise Busy("the store of originals does not answer as it should") from None
+            raise Busy(f"the stream {self._stream} does not answer as it should") from None
         if ack.error is not None:
             text = str(ack.error.get("description", "refused"))
             if ack.error.get("err_code") in _FULL or "maximum" in text:
-                raise Busy("the store of originals is full")
-            raise Busy(f"the store of originals refused: {text}")
+                raise Busy(f"the stream {self._stream} is full")
+            raise Busy(f"the stream {self._stream} refused: {text}")
 
 
 def _headers(ref: str, about: About | None = None) -> dict[str, str]:

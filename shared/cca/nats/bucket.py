@@ -7,6 +7,7 @@ import msgspec
 
 from cca import codec
 from cca.contracts.ledger import TokenPolicies
+from cca.contracts.memory import MemoryPolicies
 from cca.contracts.policy import PolicySnapshot
 from cca.errors import Busy, Unreadable
 from cca.nats import names, stored
@@ -20,7 +21,7 @@ TRIES = 5
 _ack = msgspec.json.Decoder(PubAck).decode
 
 
-V = TypeVar("V", PolicySnapshot, TokenPolicies)
+V = TypeVar("V", PolicySnapshot, TokenPolicies, MemoryPolicies)
 """What stands in the bucket with a version."""
 
 

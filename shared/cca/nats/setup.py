@@ -21,7 +21,7 @@ _FIXED = {"retention", "storage", "deny_delete", "deny_purge"}
 
 
 async def ensure(bus: Bus, replicas: int = 1) -> None:
-    """Make streams and the router's consumers as declared. Raises `Busy`, or `Misconfigured` for what is fixed."""
+    """Make streams and the consumers of services as declared. Raises `Busy`, or `Misconfigured` for what is fixed."""
     js = bus.nc.jetstream(timeout=10)
     for attempt in range(1, 21):
         try:
@@ -29,6 +29,7 @@ async def ensure(bus: Bus, replicas: int = 1) -> None:
                 await _ensure_stream(js, stream)
             await ensure_consumer(bus, names.TASKS, streams.INTAKE_CONSUMER)
             await ensure_consumer(bus, names.EVENTS, streams.DUE_CONSUMER)
+            await ensure_consumer(bus, names.EVENTS, streams.CONTEXT_DUE_CONSUMER)
             return
         except (TimeoutError, NatsError, OSError, Busy) as error:
             # JetStream may still be recovering its store.

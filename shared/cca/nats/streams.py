@@ -14,7 +14,7 @@ from nats.js.api import (
 )
 
 from cca.nats import subjects
-from cca.nats.names import BLOBS, DEAD, EVENTS, OUTPUT, STATE, TASKS
+from cca.nats.names import BLOBS, CONTENTS, CONTEXT, DEAD, EVENTS, OUTPUT, STATE, TASKS
 
 ACK_WAIT = timedelta(seconds=3)
 """The lease of a worker: it says "in progress" three times as often. A dead worker's tasks move on after it."""
@@ -100,6 +100,34 @@ def declared(replicas: int = 1) -> list[StreamConfig]:
             duplicate_window=24 * 3600,
         ),
         _config(
+            CONTENTS,
+            "Values by the hash of their content: those that are too large for the events that name them, as long as "
+            "the log itself. A full store refuses and drops nothing.",
+            [subjects.CONTENTS_ALL],
+            retention=RetentionPolicy.LIMITS,
+            compression=StoreCompression.S2,
+            discard=DiscardPolicy.NEW,
+            max_bytes=8192 * MIB,
+            max_msgs_per_subject=1,
+            allow_direct=True,
+            num_replicas=replicas,
+        ),
+        _config(
+            f"KV_{CONTEXT}",
+            "A key-value bucket: what agents share, by scope and key. The server removes what has expired; the log has "
+            "what was there.",
+            [subjects.context(">")],
+            max_msgs_per_subject=1,
+            allow_direct=True,
+            allow_rollup_hdrs=True,
+            allow_msg_ttl=True,
+            subject_delete_marker_ttl=3600,
+            deny_delete=True,
+            discard=DiscardPolicy.NEW,
+            max_bytes=4096 * MIB,
+            num_replicas=replicas,
+        ),
+        _config(
             f"KV_{STATE}",
             "A key-value bucket: what services note for their next start.",
             [f"$KV.{STATE}.>"],
@@ -125,7 +153,17 @@ INTAKE_CONSUMER = ConsumerConfig(
 DUE_CONSUMER = ConsumerConfig(
     durable_name="router_due",
     description="Timers that have fired, for the router.",
-    filter_subject=subjects.DUE_ALL,
+    filter_subject=subjects.TASKS_DUE,
+    ack_policy=AckPolicy.EXPLICIT,
+    ack_wait=30,
+    max_ack_pending=1_000,
+    max_deliver=-1,
+)
+
+CONTEXT_DUE_CONSUMER = ConsumerConfig(
+    durable_name="context_due",
+    description="Timers of values that have expired, for the context service.",
+    filter_subject=subjects.CONTEXT_DUE,
     ack_policy=AckPolicy.EXPLICIT,
     ack_wait=30,
     max_ack_pending=1_000,

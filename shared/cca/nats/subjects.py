@@ -5,6 +5,8 @@ EVENTS_ALL = "cca.events.>"
 WORK_ALL = "cca.work.>"
 TIMERS_ALL = "cca.timer.>"
 DUE_ALL = "cca.due.>"
+TASKS_DUE = "cca.due.task.>"
+CONTEXT_DUE = "cca.due.context.>"
 LIVE_ALL = "cca.live.>"
 REPORTS_ALL = "cca.report.*.*.*"
 OUTPUT_ALL = "cca.output.>"
@@ -35,6 +37,33 @@ RPC_TOKENS_POLICIES = "cca.rpc.tokens.policies"
 RPC_TOKENS_SET_POLICY = "cca.rpc.tokens.set-policy"
 RPC_TOKENS_METRICS = "cca.rpc.tokens.metrics"
 RPC_TOKENS_RECOMMEND = "cca.rpc.tokens.recommend"
+
+RPC_CONTEXT_SET = "cca.rpc.context.set"
+RPC_CONTEXT_GET = "cca.rpc.context.get"
+RPC_CONTEXT_DELETE = "cca.rpc.context.delete"
+RPC_CONTEXT_LIST = "cca.rpc.context.list"
+RPC_CONTEXT_HISTORY = "cca.rpc.context.history"
+RPC_CONTEXT_SNAPSHOT = "cca.rpc.context.snapshot"
+RPC_CONTEXT_SNAPSHOTS = "cca.rpc.context.snapshots"
+RPC_CONTEXT_RESTORE = "cca.rpc.context.restore"
+RPC_CONTEXT_STATS = "cca.rpc.context.stats"
+RPC_MEMORY_STORE = "cca.rpc.memory.store"
+RPC_MEMORY_GET = "cca.rpc.memory.get"
+RPC_MEMORY_LIST = "cca.rpc.memory.list"
+RPC_MEMORY_SEARCH = "cca.rpc.memory.search"
+RPC_MEMORY_RATE = "cca.rpc.memory.rate"
+RPC_MEMORY_FORGET = "cca.rpc.memory.forget"
+RPC_MEMORY_RECALL = "cca.rpc.memory.recall"
+RPC_MEMORY_POLICIES = "cca.rpc.memory.policies"
+RPC_MEMORY_SET_POLICY = "cca.rpc.memory.set-policy"
+RPC_MEMORY_STATS = "cca.rpc.memory.stats"
+RPC_CODE_INDEX = "cca.rpc.code.index"
+RPC_CODE_JOB = "cca.rpc.code.job"
+RPC_CODE_JOBS = "cca.rpc.code.jobs"
+RPC_CODE_CANCEL = "cca.rpc.code.cancel"
+RPC_CODE_SEARCH = "cca.rpc.code.search"
+RPC_CODE_STATS = "cca.rpc.code.stats"
+RPC_CODE_DROP = "cca.rpc.code.drop"
 
 
 def tasks(role: str) -> str:
@@ -92,6 +121,26 @@ def blob(ref: str) -> str:
     return f"cca.blobs.{ref}"
 
 
+def contents(ref: str) -> str:
+    """Where a value that is too large for its event is stored, by the hash of its content."""
+    return f"cca.contents.{ref}"
+
+
+def context(key: str) -> str:
+    """Where the bucket `CCA_CONTEXT` has a value. `key`: kind and name of the scope, and the key, with dots between."""
+    return f"$KV.CCA_CONTEXT.{key}"
+
+
+def context_timer(key: str) -> str:
+    """Where the timer of a value that expires is kept; it fires on `context_due`."""
+    return f"cca.timer.context.{key}"
+
+
+def context_due(key: str) -> str:
+    """Where the timer of a value fires."""
+    return f"cca.due.context.{key}"
+
+
 def work_consumer(role: str, lane: str, priority: str) -> str:
     """The durable consumer from which the workers of a lane pull one priority."""
     return f"work={role}={lane}={priority}"  # "=" cannot stand in a role or lane
@@ -106,4 +155,7 @@ POLICY = state("policy.routing")
 """The newest version of the routing policy."""
 TOKEN_POLICIES = state("policy.tokens")
 """Which contexts are compressed before dispatch."""
+MEMORY_POLICIES = state("policy.memory")
+"""What is remembered of tasks, and put before them."""
 BLOBS_ALL = "cca.blobs.*"
+CONTENTS_ALL = "cca.contents.*"

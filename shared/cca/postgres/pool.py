@@ -42,6 +42,8 @@ BAD_ROWS = (
 )
 """What is the fault of the rows that were to be written; trying again changes nothing."""
 DuplicateRow = asyncpg.UniqueViolationError
+CANCELED = asyncpg.QueryCanceledError
+"""It took longer than it may; that says nothing of the server."""
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode

@@ -24,6 +24,7 @@ class Rows(Generic[R]):
         self._known: dict[Any, R] = {}  # oldest first
         self._born: dict[Any, R] = {}
         self._changed: dict[Any, R] = {}
+        self._gone: dict[Any, R] = {}
         self._missing: set[Any] = set()
 
     def need(self, key: Any) -> None:
@@ -34,7 +35,7 @@ class Rows(Generic[R]):
     def get(self, key: Any) -> R | None:
         """A row to be changed, as it is now; None if there is none. It must have been needed, or born since."""
         row = self._born.get(key) or self._changed.get(key)
-        if row is None and (row := self._known.get(key)) is not None:
+        if row is None and key not in self._gone and (row := self._known.get(key)) is not None:
             self._changed[key] = row
         return row
 
@@ -43,6 +44,13 @@ class Rows(Generic[R]):
         self._changed.pop(key, None)
         self._born[key] = row
         return row
+
+    def gone(self, key: Any) -> None:
+        """A row ends its life here. It must have been needed, or born since."""
+        row = self.get(key)
+        if row is not None and self._born.pop(key, None) is None:
+            del self._changed[key]
+            self._gone[key] = row
 
     def part(self, key: Any, row: R) -> R:
         """A row of which only some columns are given: those that it has are filled into what is there."""
@@ -53,7 +61,7 @@ class Rows(Generic[R]):
 
     def forget(self) -> None:
         """Drop everything: the next fold starts from what the table says."""
-        for rows in (self._known, self._born, self._changed, self._missing):
+        for rows in (self._known, self._born, self._changed, self._gone, self._missing):
             rows.clear()
 
     async def load(self, table: OpenTable[R]) -> None:
@@ -63,6 +71,8 @@ class Rows(Generic[R]):
             self._missing.clear()
 
     async def write(self, table: OpenTable[R], careful: bool) -> None:
+        if self._gone:
+            await table.delete(list(self._gone.values()))
         if self._changed:
             await table.update(list(self._changed.values()))
         if self._born:
@@ -74,6 +84,8 @@ class Rows(Generic[R]):
     def written(self) -> None:
         """After the commit: remember what is worth it, and not more than `keep` rows."""
         known, keep = self._known, self._keep
+        for key in self._gone:
+            known.pop(key, None)
         if keep:
             for rows in (self._changed, self._born):
                 for key, row in rows.items():
@@ -87,6 +99,7 @@ class Rows(Generic[R]):
             known.clear()
         self._changed.clear()
         self._born.clear()
+        self._gone.clear()
 
     def worth(self, row: R) -> bool:
         """Whether a row is likely to change again soon."""

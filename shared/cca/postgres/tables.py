@@ -1,14 +1,15 @@
-"""PostgreSQL for reading: a pool that is there when the server is, and `Busy` when it is not."""
+"""PostgreSQL for services that live without it: a pool that is there when the server is, and `Busy` when it is not."""
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+from cca.breaker import Breaker
 from cca.config import PostgresSettings
 from cca.errors import Busy, Refused
-from cca.postgres.pool import DATABASE, UNREACHABLE, Pool, close_pool, connect_pool
+from cca.postgres.pool import CANCELED, DATABASE, UNREACHABLE, Connection, Pool, close_pool, connect_pool
 
 PATIENCE = 5.0
 """Seconds that a query waits for a free connection."""
@@ -22,42 +23,82 @@ Row = Any
 """A row as asyncpg gives it: values by column name."""
 
 
+Prepare = Callable[[Connection], Awaitable[None]]
+
+
 class Tables:
-    """What the projector keeps, for questions. Make one with `connect`.
+    """What is kept in PostgreSQL. Make one with `connect`.
 
     Args:
         name: of the service that asks: the server shows it with its connections, and what goes wrong is logged
             under it.
+
+    Attributes:
+        breaker: open while the server fails, so that who asks hears at once that it does.
     """
 
     def __init__(self, name: str) -> None:
         self._name, self._logger = name, logging.getLogger(name)
         self._pool: Pool | None = None
+        self._limit: float | None = None
+        self.breaker = Breaker()
 
     async def rows(self, sql: str, *values: object) -> list[Row]:
         """The rows of a query. Raises `Busy` when there is no server, no table, or no time left."""
-        pool = self._pool
+        async with self.connection() as connection:
+            return await connection.fetch(sql, *values, timeout=self._limit)
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection for more than one statement, or for one that writes. Raises `Busy` as `rows` does."""
+        now = asyncio.get_running_loop().time
+        pool, breaker = self._pool, self.breaker
         if pool is None:
             raise Busy("the connection to PostgreSQL is down")
+        if not breaker.admits(now()):
+            raise Busy(f"PostgreSQL does not answer; it is asked again in {breaker.remaining(now()):.1f} s")
         try:
             async with pool.acquire(timeout=PATIENCE) as connection:
-                return await connection.fetch(sql, *values)
+                yield connection
+            breaker.succeeded()
         except DATABASE as error:
+            if isinstance(error, UNREACHABLE) and not isinstance(error, CANCELED):
+                breaker.failed(now())
+            else:
+                breaker.succeeded()
             if getattr(error, "sqlstate", None) in _NOT_YET:
                 raise Busy("the tables are not there yet") from None
             if not isinstance(error, UNREACHABLE):
                 raise
             self._logger.warning("PostgreSQL cannot be asked: %s", error or type(error).__name__)
             raise Busy("the tables cannot be read at the moment") from None
+        except BaseException:
+            breaker.given_up()
+            raise
 
-    async def keep_connecting(self, settings: PostgresSettings) -> None:
-        """Connect as soon as the server is there."""
+    async def keep_connecting(self, settings: PostgresSettings, prepare: Prepare | None = None) -> None:
+        """Connect as soon as the server is there, and prepare what must be there."""
+        self._limit = settings.statement_timeout_s + 1 if settings.statement_timeout_s else None
         while self._pool is None:
             try:
-                self._pool = await connect_pool(settings, self._name)
+                pool = await connect_pool(settings, self._name)
             except Refused as error:
                 self._logger.error("%s; trying again", error)
                 await asyncio.sleep(AGAIN)
+                continue
+            try:
+                if prepare is not None:
+                    async with pool.acquire() as connection:
+                        await prepare(connection)
+            except DATABASE as error:
+                self._logger.warning("PostgreSQL: %s; trying again", error or type(error).__name__)
+                await close_pool(pool)
+                await asyncio.sleep(AGAIN)
+                continue
+            except BaseException:
+                await close_pool(pool)
+                raise
+            self._pool = pool
 
     def say_if_failed(self, connecting: "asyncio.Task[Any]") -> None:
         """To be told when `keep_connecting` is over."""
@@ -70,10 +111,14 @@ class Tables:
 
 
 @asynccontextmanager
-async def connect(settings: PostgresSettings, name: str) -> AsyncIterator[Tables]:
-    """Tables that are there now or later, for the service `name`: it does without them until then."""
+async def connect(settings: PostgresSettings, name: str, prepare: Prepare | None = None) -> AsyncIterator[Tables]:
+    """Tables that are there now or later, for the service `name`: it does without them until then.
+
+    Args:
+        prepare: called once, before anything is asked: makes tables of the service's own.
+    """
     tables = Tables(name)
-    connecting = asyncio.create_task(tables.keep_connecting(settings))
+    connecting = asyncio.create_task(tables.keep_connecting(settings, prepare))
     connecting.add_done_callback(tables.say_if_failed)
     try:
         yield tables

@@ -4,7 +4,7 @@ from typing import Literal
 
 from msgspec import Struct, structs
 
-from cca.contracts import agent, learner, ledger, policy, task, tokens, work
+from cca.contracts import agent, learner, ledger, policy, prepared, task, tokens, work
 from cca.message import Command, Event, Message, Reply
 from cca.nats import names, subjects
 
@@ -68,7 +68,8 @@ class Channel(Struct, frozen=True, kw_only=True):
 TASK_EVENTS: tuple[type[Event], ...] = (
     task.TaskSubmitted,
     task.TaskRejected,
-    task.TaskCondensed,
+    prepared.TaskCondensed,
+    prepared.TaskRecalled,
     task.TaskHeld,
     task.TaskRouted,
     task.TaskStarted,

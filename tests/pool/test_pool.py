@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from cca.errors import Busy, Refused
-from cca_tokens import pool as pool_module
-from cca_tokens.pool import SMALL, Pool
+from cca.pool import pool as pool_module
+from cca.pool.pool import SMALL, Pool
 
-ODD = "tests.service_tokens.odd_jobs.do"
+ODD = "tests.pool.odd_jobs.do"
 ROOT = Path(__file__).parents[2]
 
 
@@ -25,7 +25,7 @@ def _found_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def pool(workers: int = 2, cpu_s: int = 30, idle_s: float = 600.0) -> AsyncIterator[Pool]:
-    one = Pool(ODD, workers, cpu_s, idle_s)
+    one = Pool(ODD, workers=workers, cpu_s=cpu_s, idle_s=idle_s)
     try:
         yield one
     finally:
@@ -159,7 +159,7 @@ async def test_an_idle_pool_is_given_back_and_comes_back() -> None:
 
 
 async def test_a_pool_that_closes_finishes_what_is_nearly_done_and_takes_nothing_more() -> None:
-    one = Pool(ODD, 2)
+    one = Pool(ODD, workers=2)
     working = asyncio.create_task(one.do(large("sleep 0.5")))
     await until(lambda: len(one.pids) == 1)
     pids = one.pids
@@ -174,7 +174,7 @@ async def test_a_pool_that_closes_finishes_what_is_nearly_done_and_takes_nothing
 
 async def test_what_is_not_nearly_done_when_a_pool_closes_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool_module, "GRACE_S", 0.1)
-    one = Pool(ODD, 1)
+    one = Pool(ODD, workers=1)
     tasks = [asyncio.create_task(one.do(large("sleep 600"))) for _ in range(2)]
     await until(lambda: len(one.pids) == 1)
     pids = one.pids

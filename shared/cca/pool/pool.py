@@ -1,4 +1,4 @@
-"""Processes that count and compress, so that the event loop is never held up; made at first need, given back when idle.
+"""Processes that do jobs, so that the event loop is never held up; made at first need, given back when idle.
 
 A process that dies takes its own job with it and no other. Small jobs have a process of their own: they never wait
 behind large ones.
@@ -14,18 +14,16 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from typing import TypeVar
 
-from cca.errors import Busy, CcaError, Refused
-from cca_tokens import jobs, worker
-from cca_tokens.jobs import Job, Unforeseen
+from msgspec import Struct
 
-logger = logging.getLogger("cca_tokens")
+from cca.errors import Busy, CcaError, Refused
+from cca.pool import worker
+from cca.pool.answers import NOTHING, Unforeseen, answer, asked
+
+logger = logging.getLogger("cca.pool")
 
 T = TypeVar("T")
 
-WORK = "cca_tokens.work.do"
-"""What makes an answer of a job. It is imported in the processes alone: here its vocabularies would be for nothing."""
-PRELOAD = "cca_tokens.warm"
-"""Imported once, before processes are forked: they share what it has loaded."""
 SMALL = 8 * 1024
 """Bytes of a job up to which it is small."""
 WORKERS = 4
@@ -44,7 +42,7 @@ class Ended(CcaError):
     """The process ended before it had answered."""
 
     def __init__(self, code: int | None) -> None:
-        super().__init__(f"a process that counts ended with {code}")
+        super().__init__(f"a worker process ended with {code}")
         self.code = code
 
 
@@ -72,7 +70,7 @@ class _Process:
         except (EOFError, OSError) as error:
             code = self.end()
             if code is None:
-                logger.warning("no process that counts can be started: %s", error or type(error).__name__)
+                logger.warning("no worker process can be started: %s", error or type(error).__name__)
             raise Ended(code) from None
 
     def _start(self) -> None:
@@ -131,22 +129,30 @@ class Pool:
     """Does jobs in processes.
 
     Args:
-        work: the function that makes an answer of a job, by its dotted name.
+        work: the function that makes an answer of a job, by its dotted name. It is imported in the processes alone.
+        preload: a module that is imported once, before processes are forked: they share what it has loaded.
         workers: processes for large jobs; one more is for small ones.
         cpu_s, idle_s: see `CPU_S`, `IDLE_S`.
     """
 
     def __init__(
-        self, work: str = WORK, workers: int | None = None, cpu_s: int = CPU_S, idle_s: float = IDLE_S
+        self,
+        work: str,
+        preload: str | None = None,
+        *,
+        workers: int | None = None,
+        cpu_s: int = CPU_S,
+        idle_s: float = IDLE_S,
     ) -> None:
         size = workers or min(WORKERS, os.cpu_count() or 1)
         self._work, self._idle_s = work, idle_s
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload([PRELOAD])
+        if preload:
+            self._context.set_forkserver_preload([preload])
         self._large = _Lane(size, WAITING_LARGE, cpu_s)
         self._small = _Lane(1, WAITING_SMALL, min(cpu_s, SMALL_CPU_S))
         self._processes: set[_Process] = set()
-        self._threads = ThreadPoolExecutor(size + 2, "cca_tokens")
+        self._threads = ThreadPoolExecutor(size + 2, "cca_pool")
         self._loop = asyncio.get_running_loop()
         self._busy = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -157,12 +163,12 @@ class Pool:
         """The processes that are there."""
         return sorted(pid for process in self._processes if (pid := process.pid) is not None)
 
-    async def done(self, job: Job, kind: type[T]) -> T:
+    async def done(self, job: Struct, kind: type[T]) -> T:
         """What comes of a job. Raises as `do`, and what the job refuses."""
         try:
-            return jobs.answer(await self.do(jobs.asked(job)), kind)
+            return answer(await self.do(asked(job)), kind)
         except Unforeseen as unforeseen:
-            logger.error("%s failed: %s", job.what, unforeseen.trace)
+            logger.error("%s failed: %s", getattr(job, "what", type(job).__name__), unforeseen.trace)
             raise
 
     async def do(self, job: bytes) -> bytes:
@@ -218,7 +224,7 @@ class Pool:
     async def warm(self) -> None:
         """Have the process for small jobs started before it is needed: the first takes a second or two."""
         try:
-            await self.do(jobs.NOTHING)
+            await self.do(NOTHING)
         except CcaError as error:
             logger.warning("no process could be started yet: %s", error)
 

@@ -1,0 +1,1 @@
+"""Shared context, memories and the index of code: kept, found again, and put to use."""

@@ -1,0 +1,1 @@
+"""Processes for what would hold up an event loop: counting, compressing, parsing, embedding."""
