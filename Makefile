@@ -12,7 +12,7 @@ RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
 
 .DEFAULT_GOAL := help
-.PHONY: demo up test check bench bench-rl bench-tokens schemas lock clean help
+.PHONY: demo up test check bench bench-rl bench-tokens bench-search schemas lock clean help
 
 demo: $(RUN) ## A fleet of workers audits a real code base (REPO=path for another than the standard library).
 	$(BIN)/cca demo $(if $(REPO),--repo "$(REPO)") $(ARGS)
@@ -37,6 +37,9 @@ bench-rl: $(DEV) ## Let every routing policy learn on the test beds (BENCH_JSON=
 
 bench-tokens: $(DEV) ## Count, analyze and compress transcripts of agents (BENCH_JSON=file writes the figures).
 	$(BIN)/cca tokens bench $(if $(BENCH_JSON),--json "$(BENCH_JSON)") $(ARGS)
+
+bench-search: $(RUN) ## Measure how well and how fast memories and code are found (BENCH_JSON=file writes the figures).
+	$(BIN)/cca memory bench $(if $(BENCH_JSON),--json "$(BENCH_JSON)") $(ARGS)
 
 schemas: $(DEV) ## Write schemas/ anew from the contracts.
 	$(BIN)/cca schemas write

@@ -3,23 +3,24 @@
 import asyncio
 import re
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from aiohttp import web
+from aiohttp import StreamReader, web
 from aiohttp.client_exceptions import ClientError
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_request import BaseRequest
-from msgspec import Meta, Struct
+from msgspec import Meta, Raw, Struct
 
 from cca.errors import CcaError
 from cca_gateway.problems import Problem
+from cca_gateway.rules import DEPTH, has_nul, is_deep, place_of_nul
 
 LIMIT = 1024 * 1024
-"""The longest body, in bytes."""
-DEPTH = 100
-"""How deep arrays and objects may be nested: what is stored must be readable for every reader."""
+"""The longest body, in bytes, where a route says nothing else."""
+ASIDE = 64 * 1024
+"""Bytes from which a body is decoded in a thread: to look through all of it takes longer than others should wait."""
 PATIENCE = 30.0
 """Seconds that a client has to send its body."""
 
@@ -29,27 +30,35 @@ WHOLE = Meta(extra={"whole": True})
 _JSON = re.compile(r"application/(?:json|[a-z0-9.+-]+\+json)\s*(?:;\s*charset=\"?utf-8\"?\s*)?\Z", re.IGNORECASE)
 
 
-async def read(request: BaseRequest) -> bytes:
-    """The body. Raises `Problem`."""
+async def read(request: BaseRequest, limit: int = LIMIT) -> bytes:
+    """The body, of `limit` bytes at most. Raises `Problem`."""
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise Problem("unsupported-media-type", "send the body without Content-Encoding")
     length = request.content_length
-    if length is not None and length > LIMIT:
-        raise _too_large()
+    if length is not None and length > limit:
+        raise _too_large(limit)
     if request.headers.get("Expect", "").lower() == "100-continue":  # sent by curl with a large body
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0  # the answer proper has not begun
     try:
         if request.content.is_eof():
-            return await request.read()
+            return await _all(request.content, limit)
         async with asyncio.timeout(PATIENCE):
-            return await request.read()
-    except web.HTTPRequestEntityTooLarge:
-        raise _too_large() from None
+            return await _all(request.content, limit)
     except TimeoutError:
         raise Problem("unreadable", f"the body did not arrive within {PATIENCE:g} s") from None
     except (web.RequestPayloadError, ClientError, HttpProcessingError, ConnectionError) as error:
         raise Problem("unreadable", f"the body is broken: {error}") from None
+
+
+async def _all(content: StreamReader, limit: int) -> bytes:
+    # aiohttp's own `read` knows one limit for all requests.
+    body = bytearray()
+    while chunk := await content.readany():
+        body += chunk
+        if len(body) > limit:
+            raise _too_large(limit)
+    return bytes(body)
 
 
 def check_type(request: BaseRequest) -> None:
@@ -66,44 +75,35 @@ def decoder(kind: Any) -> Callable[[bytes], Any]:
     def decoded(body: bytes) -> Any:
         try:
             value = decode(body)
-            if b"\\u0000" in body or body.count(b"[") + body.count(b"{") > DEPTH:
-                _check(msgspec.json.decode(body))
+            if kind is Raw:
+                body.decode()  # its texts have not been looked at
         except msgspec.ValidationError as error:
             raise Problem("invalid", str(error)) from None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise Problem("unreadable", f"the body is not JSON: {error}" if body else "a JSON body is needed") from None
         except RecursionError:
-            raise Problem("unreadable", f"the body is nested deeper than {DEPTH} levels") from None
+            raise _too_deep() from None
+        if is_deep(body):
+            raise _too_deep()
+        if has_nul(body):
+            place = place_of_nul(msgspec.json.decode(body)) if len(body) < ASIDE else "$"
+            raise Problem("invalid", f"the character NUL (U+0000) is not allowed - at `{place}`")
         return value
 
     return decoded
 
 
-def _too_large() -> CcaError:
-    return Problem("too-large", f"a body may have at most {LIMIT:,} bytes")
+def _too_large(limit: int) -> CcaError:
+    return Problem("too-large", f"a body may have at most {limit:,} bytes here")
 
 
-def _check(value: Any) -> None:
-    """Refuse what the store cannot hold (NUL, which PostgreSQL has no text for) or a reader could not read."""
-    waiting: list[tuple[Any, str, int]] = [(value, "$", 0)]
-    while waiting:
-        one, path, depth = waiting.pop()
-        if isinstance(one, str):
-            if "\x00" in one:
-                raise Problem("invalid", f"the character NUL (U+0000) is not allowed - at `{path}`")
-        elif isinstance(one, dict | list):
-            if depth >= DEPTH:
-                raise Problem("unreadable", f"the body is nested deeper than {DEPTH} levels")
-            waiting.extend(_parts(one, path, depth + 1))
+def _too_deep() -> CcaError:
+    return Problem("unreadable", f"the body is nested deeper than {DEPTH} levels")
 
 
-def _parts(one: dict[str, Any] | list[Any], path: str, depth: int) -> Iterator[tuple[Any, str, int]]:
-    if isinstance(one, list):
-        yield from ((item, f"{path}[{at}]" if depth < 8 else path, depth) for at, item in enumerate(one))
-        return
-    for name, item in one.items():
-        yield name, path, depth
-        yield item, f"{path}.{name[:40]}" if depth < 8 else path, depth
+async def decoded(decode: Callable[[bytes], Any], body: bytes) -> Any:
+    """What a `decoder` makes of a body; others do not wait for it. Raises `Problem`."""
+    return decode(body) if len(body) < ASIDE else await asyncio.to_thread(decode, body)
 
 
 def query_reader(kind: type[Struct]) -> Callable[[BaseRequest], Any]:

@@ -27,13 +27,12 @@ class Call:
         id: its name in answers and logs.
         known: whether a valid key came with it; always true unless the route needs none.
         key: the name of that key; empty when the route needs none.
-        task: the task id in its path, canonical; empty when the path has none.
-        role: the role in its path, or `*`; empty when the path has none.
+        named: the names in its path, each in its one form.
         body: the decoded body, of the route's type.
         query: the decoded query parameters, of the route's type.
     """
 
-    __slots__ = ("body", "id", "key", "known", "query", "request", "role", "task")
+    __slots__ = ("body", "id", "key", "known", "named", "query", "request")
 
     def __init__(self, request: BaseRequest) -> None:
         self.request = request
@@ -41,10 +40,19 @@ class Call:
         self.id = presented if presented and _REQUEST_ID.match(presented) else uuid7()
         self.known = False
         self.key = ""
-        self.task = ""
-        self.role = ""
+        self.named: dict[str, str] = {}
         self.body: Any = None
         self.query: Any = None
+
+    @property
+    def task(self) -> str:
+        """The task id in its path."""
+        return self.named["task"]
+
+    @property
+    def role(self) -> str:
+        """The role in its path, or `*`."""
+        return self.named["role"]
 
     @property
     def requester(self) -> str:

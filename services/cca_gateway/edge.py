@@ -4,26 +4,22 @@ import asyncio
 import logging
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import unquote
 
 from aiohttp import web
 from aiohttp.web_request import BaseRequest
 
-from cca.contracts.ledger import EVERYONE
 from cca.errors import Busy, CcaError
-from cca.ids import task_id, word
-from cca_gateway import problems
+from cca_gateway import paths, problems
 from cca_gateway.auth import authenticate, is_known
-from cca_gateway.bodies import check_type, decoder, query_reader, read
+from cca_gateway.bodies import check_type, decoded, decoder, query_reader, read
 from cca_gateway.call import EVENT_STREAM, JSON, Call
 from cca_gateway.gateway import Gateway
+from cca_gateway.paths import Paths
 from cca_gateway.problems import Problem
 from cca_gateway.route import Route
 from cca_gateway.routes import BASE
 
 logger = logging.getLogger("cca_gateway")
-
-_TASK, _ROLE = "{task}", "{role}"
 
 
 class _Endpoint:
@@ -45,11 +41,11 @@ class Edge:
 
     def __init__(self, gateway: Gateway, routes: tuple[Route, ...]) -> None:
         self.gateway = gateway
-        self._paths: dict[str, dict[str, _Endpoint]] = {}
+        self._paths: Paths[dict[str, _Endpoint]] = Paths()
         for route in routes:
             endpoint = _Endpoint(route)
             for path in (BASE + route.path, route.path) if route.open or route.bare else (BASE + route.path,):
-                methods = self._paths.setdefault(path, {})
+                methods = self._paths.at(path, {})
                 methods[route.method] = endpoint
                 if route.method == "GET" and not route.streams:
                     methods["HEAD"] = endpoint  # aiohttp leaves the body out
@@ -71,7 +67,8 @@ class Edge:
 
     async def _answer(self, call: Call) -> web.StreamResponse:
         gateway, request = self.gateway, call.request
-        methods, named = self._find(request)
+        path = request.raw_path
+        methods, names = self._paths.find(path.partition("?")[0] if path.startswith("/") else request.path)
         endpoint = methods.get(request.method) if methods else None
         if endpoint is not None and endpoint.route.open:
             call.known = is_known(gateway.keys, request)
@@ -86,39 +83,18 @@ class Edge:
         if not call.accepts(endpoint.media_type) and not (endpoint.route.streams and call.prefers_stream()):
             offered = [endpoint.media_type] + [EVENT_STREAM] * endpoint.route.streams
             raise Problem("not-acceptable", f"offered here: {', '.join(offered)}")
-        if named is not None:
-            what, name = named
-            if what == _TASK:
-                call.task = task_id(name)
-            else:
-                call.role = name if name == EVERYONE else word(name, "a role")
+        if names:
+            call.named = paths.read(names)
         if endpoint.read_query is not None:
             call.query = endpoint.read_query(request)
         if endpoint.decode is not None:
             if not endpoint.route.optional_body:
                 check_type(request)
-            body = await read(request)
+            body = await read(request, endpoint.route.limit)
             if body or not endpoint.route.optional_body:
                 check_type(request)
-                call.body = endpoint.decode(body)
+                call.body = await decoded(endpoint.decode, body)
         return await endpoint.route.handle(gateway, call)
-
-    def _find(self, request: BaseRequest) -> tuple[dict[str, _Endpoint] | None, tuple[str, str] | None]:
-        """The methods of the path, and the task or role that is named in it."""
-        path = request.raw_path
-        path = path.partition("?")[0] if path.startswith("/") else request.path
-        methods = self._paths.get(path)
-        if methods is not None:
-            return methods, None
-        parts = path.split("/")
-        if 4 < len(parts) < 7 and parts[3] == "tasks" and parts[4]:
-            what, at = _TASK, 4
-        elif len(parts) == 6 and parts[3:5] == ["tokens", "policies"] and parts[5]:
-            what, at = _ROLE, 5
-        else:
-            return None, None
-        name, parts[at] = unquote(parts[at]), what
-        return self._paths.get("/".join(parts)), (what, name)
 
     def _unforeseen(self, call: Call, error: Exception) -> web.Response:
         path = call.request.raw_path.partition("?")[0]

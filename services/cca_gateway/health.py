@@ -37,5 +37,5 @@ async def ready(gateway: Gateway, call: Call) -> web.Response:
 
 async def metrics(gateway: Gateway, call: Call) -> web.Response:
     """Prometheus' text format. The numbers are some seconds old at most, however many ask; they hold no task, agent or
-    requester. While the tables cannot be read, there is only `cca_tables_up 0`."""
+    requester. While the tables cannot be read, there are `cca_tables_up 0` and the state of their circuit breaker."""
     return call.answer(await gateway.metrics.get(), media_type=MEDIA_TYPE)

@@ -1,4 +1,5 @@
-"""Numbers for those who watch, in Prometheus' text format: what was spent and saved, since the log began.
+"""Numbers for those who watch, in Prometheus' text format: what was spent and saved, since the log began; and what is
+kept now.
 
 Nobody can make more than a bounded number of series: what is beyond the bounds is summed up as `other`. What came first
 keeps its name, so that no counter ever goes back.
@@ -13,7 +14,7 @@ from prometheus_client.metrics_core import Metric
 
 from cca.errors import Busy
 from cca.postgres.tables import Row, Tables
-from cca_gateway import queries
+from cca_gateway import held, queries
 
 MEDIA_TYPE = CONTENT_TYPE_LATEST
 AGE = 5.0
@@ -39,12 +40,18 @@ class _Families:
 
 
 async def text(tables: Tables) -> bytes:
-    """All numbers. When the tables cannot be read, only that."""
+    """All numbers. When the tables cannot be read, only that, and whether they are asked at all."""
     try:
         used, saved = await queries.spent(tables), await queries.saved(tables)
+        kept = held.sharing(await queries.shared(tables)) + held.remembering(await queries.remembered(tables))
     except Busy:
-        return generate_latest(_Families([_up(False)]))
-    return await asyncio.to_thread(lambda: generate_latest(_Families([_up(True), *spending(used), *saving(saved)])))
+        return generate_latest(_Families([_up(False), *held.breaking(tables.breaker)]))
+    try:
+        kept += held.indexing(await queries.indexed(tables))
+    except Busy:
+        pass  # the context service has not made its tables yet
+    found = [_up(True), *held.breaking(tables.breaker), *kept]
+    return await asyncio.to_thread(lambda: generate_latest(_Families([*found, *spending(used), *saving(saved)])))
 
 
 def _up(up: bool) -> Metric:

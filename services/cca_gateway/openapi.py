@@ -1,6 +1,7 @@
 """The interface as an OpenAPI 3.1 document, made from the route table. `python -m cca_gateway.openapi` prints it."""
 
 import inspect
+import re
 import sys
 import typing
 from typing import Any
@@ -14,6 +15,7 @@ from cca.message import Command
 from cca_gateway.call import EVENT_STREAM, JSON
 from cca_gateway.events import LoggedEvent
 from cca_gateway.output import OutputPart
+from cca_gateway.paths import PARAMETERS
 from cca_gateway.problems import KINDS, MEDIA_TYPE, TYPE, ProblemDetails
 from cca_gateway.route import Route
 from cca_gateway.routes import BASE, ROUTES
@@ -22,7 +24,14 @@ Schema = dict[str, Any]
 
 ALWAYS = ("not-authenticated", "not-acceptable", "internal", "busy")
 WITH_BODY = ("unreadable", "too-large", "unsupported-media-type", "invalid")
-REASONS = {200: "Done", 202: "Accepted", 204: "Nothing more will come", 503: "Not possible at the moment"}
+REASONS = {
+    200: "Done",
+    201: "Created",
+    202: "Accepted",
+    204: "Nothing more will come",
+    503: "Not possible at the moment",
+}
+UNCHANGED = "As the one that `If-None-Match` names"
 TEMPLATE = "#/components/schemas/{name}"
 
 
@@ -31,6 +40,7 @@ def document() -> Schema:
     kinds = _kinds()
     found, components = msgspec.json.schema_components(kinds, ref_template=TEMPLATE)
     schemas = dict(zip(map(repr, kinds), found, strict=True))
+    components = {_name(long): schema for long, schema in components.items()}
     for kind in (SubmitTask, *(route.body for route in ROUTES)):
         if isinstance(kind, type) and issubclass(kind, Command):
             _forget_type(components[kind.__name__])
@@ -42,7 +52,10 @@ def document() -> Schema:
         "info": {
             "title": "CCA",
             "version": __version__,
-            "summary": "Tasks for fleets of AI coding agents: submit, follow, cancel, look; routing, and tokens.",
+            "summary": (
+                "Tasks for fleets of AI coding agents: submit, follow, cancel, look; routing, tokens, shared context, "
+                "memory, and code search."
+            ),
             "description": (
                 "Every answer carries `X-Request-Id`; errors are RFC 9457 problem details whose `type` is stable "
                 f"(`{TYPE}<code>`). `/livez`, `/readyz` and `/metrics` are also offered without `{BASE}`."
@@ -63,6 +76,12 @@ def document() -> Schema:
         },
     }
     return typing.cast(Schema, _portable(document))
+
+
+def _name(name: str) -> str:
+    """What a type is called. Two of the same name come with their modules: ours has been published without."""
+    module, _, own = name.rpartition(".")
+    return own if module.partition(".")[0] in ("", "cca_gateway") else module.rpartition(".")[2].capitalize() + own
 
 
 def _forget_type(schema: Schema) -> None:
@@ -110,13 +129,11 @@ def _body(route: Route, schemas: Schema) -> Schema:
 
 def _parameters(route: Route) -> list[Schema]:
     found: list[Schema] = []
-    if "{task}" in route.path:
-        task = {"type": "string", "format": "uuid"}
-        found.append({"name": "task", "in": "path", "required": True, "description": "A task id.", "schema": task})
-    if "{role}" in route.path:
-        role = {"type": "string", "pattern": r"^(\*|[a-z0-9][a-z0-9_-]{0,62})$"}
-        text = "A role, or `*` for all that have no policy of their own."
-        found.append({"name": "role", "in": "path", "required": True, "description": text, "schema": role})
+    for name in re.findall(r"{(\w+)}", route.path):
+        one = PARAMETERS[name]
+        found.append(
+            {"name": name, "in": "path", "required": True, "description": one.description, "schema": one.schema}
+        )
     if route.query is not None:
         found += _query_parameters(route.query)
     for name, description in route.headers.items():
@@ -149,6 +166,11 @@ def _responses(route: Route, schemas: Schema) -> Schema:
         if route.streams:
             content[EVENT_STREAM] = {"schema": {"type": "string"}}
         found[str(status)] = {"description": REASONS[status], "content": content}
+        if route.gives:
+            texts = {name: {"description": text, "schema": {"type": "string"}} for name, text in route.gives.items()}
+            found[str(status)]["headers"] = texts
+    if route.method == "GET" and "ETag" in route.gives:
+        found["304"] = {"description": UNCHANGED}
     if route.streams:
         found["204"] = {"description": REASONS[204] + ": do not reconnect"}
     codes: tuple[str, ...] = ("internal",) if route.open else ALWAYS
@@ -173,7 +195,7 @@ def _problem(status: int) -> Schema:
 
 
 def _portable(value: Any) -> Any:
-    """Without what belongs to Python: the indentation of docstrings, and its own way to end a pattern."""
+    """Without what belongs to Python: the indentation of docstrings, its own way to end a pattern, and modules."""
     if isinstance(value, list):
         return [_portable(item) for item in value]
     if not isinstance(value, dict):
@@ -183,6 +205,8 @@ def _portable(value: Any) -> Any:
         if key == "description" and isinstance(item, str)
         else item.replace(r"$(?!\n)", "$")
         if key == "pattern" and isinstance(item, str)
+        else TEMPLATE.format(name=_name(item.removeprefix(TEMPLATE.format(name=""))))
+        if key == "$ref" and item.startswith(TEMPLATE.format(name=""))
         else _portable(item)
         for key, item in value.items()
     }

@@ -8,6 +8,9 @@ from msgspec import Struct
 
 from cca.postgres.tables import Row, Tables
 
+PREVIEW = 200
+"""Characters of a description in a list."""
+
 
 class Attempt(Struct, frozen=True, omit_defaults=True):
     """One start of a task by a worker. `outcome` is `completed`, `failed`, `lost` or `canceled`; none while it runs.
@@ -52,6 +55,17 @@ class CondensedContext(Struct, frozen=True, omit_defaults=True):
     retrieved: int = 0
 
 
+class PriorMemory(Struct, frozen=True, omit_defaults=True):
+    """A memory that was put before a task, and its score then; `kind` and the beginning of its text, unless it has been
+    forgotten since."""
+
+    memory: str
+    score: float
+    at: datetime
+    kind: str | None = None
+    text: str | None = None
+
+
 DETAIL = """
 SELECT input, timeout_s, deadline_s, fraction, duration_s, created_at, updated_at, started_at, ended_at
 FROM cca.tasks WHERE task = $1
@@ -68,8 +82,11 @@ SELECT before_tokens, after_tokens, model, original, saved, reached, coalesce(re
 FROM cca.task_contexts WHERE task = $1 AND condensed_at IS NOT NULL
 """
 
-PREVIEW = 200
-"""Characters of a description in a list."""
+MEMORIES = f"""
+SELECT t.memory, t.score, t.at, m.kind,
+    CASE WHEN length(m.text) <= {PREVIEW} THEN m.text ELSE left(m.text, {PREVIEW} - 1) || '…' END AS text
+FROM cca.task_memories t LEFT JOIN cca.memories m USING (memory) WHERE t.task = $1 ORDER BY t.score DESC, t.memory
+"""
 
 LIST = f"""
 SELECT task, state, role, priority, lane, kind, requester, labels, agent, attempt, max_attempts, reason, waiting,
@@ -148,6 +165,26 @@ GROUP BY 1, 2 ORDER BY 1, 2
 """
 
 
+SHARED = """
+SELECT split_part(scope, ':', 1) AS kind, count(*) AS keys, sum(size) AS bytes FROM cca.contexts GROUP BY 1 ORDER BY 1
+"""
+
+REMEMBERED = f"""
+WITH roles AS (
+    SELECT coalesce(role, '') AS role, count(*) AS memories, sum(successes) AS successes, sum(failures) AS failures,
+        row_number() OVER (ORDER BY count(*) DESC, role) <= {ROLES} AS known
+    FROM cca.memories GROUP BY role
+)
+SELECT CASE WHEN known THEN role ELSE 'other' END AS role, sum(memories) AS memories, sum(successes) AS successes,
+    sum(failures) AS failures
+FROM roles GROUP BY 1 ORDER BY 1
+"""
+
+INDEXED = """
+SELECT language, count(*) AS files, sum(chunks) AS chunks FROM cca.code_files GROUP BY 1 ORDER BY 1
+"""
+
+
 async def detail(tables: Tables, task: str) -> dict[str, Any] | None:
     """What the tables know of a task beyond `TaskView`; None when it is not in them yet. Raises `Busy`."""
     found = await tables.rows(DETAIL, task)
@@ -155,7 +192,9 @@ async def detail(tables: Tables, task: str) -> dict[str, Any] | None:
         return None
     attempts = tuple(Attempt(*row.values()) for row in await tables.rows(ATTEMPTS, task))
     contexts = [CondensedContext(*row.values()) for row in await tables.rows(CONTEXT, task)]
-    return {**found[0], "attempts": attempts, "condensed": contexts[0] if contexts else None}
+    memories = tuple(PriorMemory(*row.values()) for row in await tables.rows(MEMORIES, task))
+    condensed = contexts[0] if contexts else None
+    return {**found[0], "attempts": attempts, "condensed": condensed, "memories": memories}
 
 
 async def tasks(tables: Tables, conditions: dict[str, object], limit: int) -> list[Row]:
@@ -195,3 +234,18 @@ async def spent(tables: Tables) -> Sequence[Row]:
 async def saved(tables: Tables) -> Sequence[Row]:
     """What compression saved and what was wanted back, by role and strategy. Raises `Busy`."""
     return await tables.rows(SAVED)
+
+
+async def shared(tables: Tables) -> Sequence[Row]:
+    """How many values agents share, by the kind of their scope. Raises `Busy`."""
+    return await tables.rows(SHARED)
+
+
+async def remembered(tables: Tables) -> Sequence[Row]:
+    """How many memories there are, by role. Raises `Busy`."""
+    return await tables.rows(REMEMBERED)
+
+
+async def indexed(tables: Tables) -> Sequence[Row]:
+    """How much code is in the index, by language. Raises `Busy`, also when there has been no index yet."""
+    return await tables.rows(INDEXED)

@@ -6,6 +6,7 @@ from typing import Any
 from aiohttp import web
 from msgspec import Struct
 
+from cca_gateway.bodies import LIMIT
 from cca_gateway.call import Call
 from cca_gateway.gateway import Gateway
 
@@ -16,7 +17,7 @@ class Route(Struct, frozen=True, kw_only=True):
     """One method on one path.
 
     Attributes:
-        path: below `BASE`; `{task}` stands for a task id, `{role}` for the name of a role.
+        path: below `BASE`; what stands in braces is a name, one of `paths.PARAMETERS`.
         handle: what answers.
         summary: one line for the documentation.
         answers: status to the type of the JSON body, or to a media type.
@@ -26,6 +27,8 @@ class Route(Struct, frozen=True, kw_only=True):
         optional_body: whether the body may be left out.
         query: a Struct whose fields are the query parameters.
         headers: request headers that matter, by name, each with what it does.
+        gives: headers of the answer that matter, by name, each with what it says.
+        limit: bytes of the body, at most.
         open: needs no key, and is also offered without `BASE`.
         bare: is also offered without `BASE`, though it needs a key.
         browser: a page for people: Basic credentials are asked for and taken.
@@ -43,6 +46,8 @@ class Route(Struct, frozen=True, kw_only=True):
     optional_body: bool = False
     query: type[Struct] | None = None
     headers: dict[str, str] = {}
+    gives: dict[str, str] = {}
+    limit: int = LIMIT
     open: bool = False
     bare: bool = False
     browser: bool = False

@@ -29,7 +29,7 @@ from cca_gateway.bodies import decoder
 from cca_gateway.call import Call
 from cca_gateway.gateway import Gateway
 from cca_gateway.problems import Problem, ProblemDetails
-from cca_gateway.queries import Attempt, CondensedContext
+from cca_gateway.queries import Attempt, CondensedContext, PriorMemory
 
 SLICE = 5.0
 """Seconds that one question to the router waits for an outcome: a router that was restarted is asked again."""
@@ -107,6 +107,7 @@ class TaskDetail(TaskView, frozen=True, tag="cca.task.view.v1"):
     ended_at: datetime | None = None
     attempts: tuple[Attempt, ...] = ()
     condensed: CondensedContext | None = None
+    memories: tuple[PriorMemory, ...] = ()
 
 
 def location(task: str) -> dict[str, str]:

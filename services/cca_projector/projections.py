@@ -1,4 +1,4 @@
-"""The projections of this service: the tables about tasks, agents and routing, and the copy of the log."""
+"""The projections of this service: tables about tasks, agents, routing, context and memory, and the copy of the log."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from cca.errors import Unknown
 from cca.message import Event
 from cca.postgres.rows import Rows
 from cca.projection import Entry, Projection
-from cca_projector.tables import agent, policy, rows, task, token_rows, tokens
+from cca_projector.tables import agent, context, policy, rows, task, token_rows, tokens
 
 _NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 
@@ -87,6 +87,37 @@ class Tasks:
             handle(those, entry, event)
 
 
+class Shared:
+    """What agents share and remember, as it stands now, and the jobs that index code."""
+
+    name = "context"
+    version = 1
+
+    def __init__(self) -> None:
+        self._those = context.ContextRows()
+        self.rows: Sequence[Rows[Any]] = self._those.rows
+
+    def read(self, entries: Sequence[Entry]) -> tuple[Sequence[Step], int]:
+        """Decode what it is about, and ask for the rows; most of the log is not even decoded."""
+        steps: list[Step] = []
+        passed = 0
+        for entry in entries:
+            tag = entry.type or ""
+            kind = codec.KINDS.get(tag)
+            if kind is None:
+                passed += 1
+            elif (found := context.HANDLERS.get(kind)) is not None:
+                event: Any = codec.decode(tag, without_nul(entry.body))
+                need, handler = found
+                need(self._those, event)
+                steps.append((handler, self._those, entry, event))
+        return steps, passed
+
+    def apply(self, batch: Sequence[Step]) -> None:
+        for handle, those, entry, event in batch:
+            handle(those, entry, event)
+
+
 class Events:
     """`events`: the log, byte for byte."""
 
@@ -106,7 +137,7 @@ class Events:
             born(entry.seq, entry)
 
 
-PROJECTIONS: dict[str, Callable[[], Projection]] = {Tasks.name: Tasks, Events.name: Events}
+PROJECTIONS: dict[str, Callable[[], Projection]] = {each.name: each for each in (Tasks, Shared, Events)}
 """A fresh one of each, by name."""
 
 

@@ -19,7 +19,8 @@ async def start(settings: Settings, service: Service, bus: Bus, stack: AsyncExit
     # Before the newest version is read, so that none is missed.
     heard = [
         await bus.subscribe(subjects.POLICY, router.on_policy),
-        await bus.subscribe(subjects.TOKEN_POLICIES, router.on_token_policies),
+        await bus.subscribe(subjects.TOKEN_POLICIES, router.preparation.tokens.heard),
+        await bus.subscribe(subjects.MEMORY_POLICIES, router.preparation.memories.heard),
     ]
     await router.recover()
     stack.push_async_callback(router.housekeeping())

@@ -1,9 +1,10 @@
 """What becomes of a task: one pure function per command. Asked twice, each adds nothing the second time."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from cca.codec import encode, tag_of
-from cca.contracts.prepared import TaskCondensed
+from cca.contracts.prepared import TaskCondensed, TaskRecalled
 from cca.contracts.task import (
     CancelTask,
     Failure,
@@ -50,10 +51,10 @@ def submit(
     facts: Facts,
     task: Task,
     role: str | None = None,
-    condensed: TaskCondensed | None = None,
+    prepared: Sequence[TaskCondensed | TaskRecalled] = (),
 ) -> Decision:
-    """A task is asked for; `role`, when the subject says it, goes before the command's own. `condensed` is its context
-    as workers are to get it, when that is over the role's budget.
+    """A task is asked for; `role`, when the subject says it, goes before the command's own. `prepared` says what
+    workers get besides, or in place of, its context.
 
     Raises `Refused` (`no-role`, `unreadable`, `too-large`, `key-reused`).
     """
@@ -85,7 +86,7 @@ def submit(
         idempotency_key=command.idempotency_key,
         deadline_s=command.deadline_s,
     )
-    return then(facts, task, submitted) if condensed is None else then(facts, task, submitted, condensed)
+    return then(facts, task, submitted, *prepared)
 
 
 def reject(task_id: str, code: str, reason: str, task: Task) -> Decision:

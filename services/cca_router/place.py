@@ -99,8 +99,16 @@ _CERTAIN = Judgement((1.0,), (0.0,))
 
 
 def _context(task: Task, spec: TaskSubmitted) -> str | None:
-    """The context as a worker gets it."""
+    """The context, within its role's budget."""
     return spec.context if task.condensed is None else task.condensed.context
+
+
+def _told(task: Task, spec: TaskSubmitted) -> str | None:
+    """The context as a worker gets it: what is remembered stands at its head."""
+    context = _context(task, spec)
+    if task.recalled is None:
+        return context
+    return f"{task.recalled.text}\n\n{context}" if context else task.recalled.text
 
 
 def _work(task: Task, spec: TaskSubmitted, number: int, lane: LaneLoad) -> Side:
@@ -111,7 +119,7 @@ def _work(task: Task, spec: TaskSubmitted, number: int, lane: LaneLoad) -> Side:
         lane=lane.lane,
         description=spec.description,
         input=spec.input,
-        context=_context(task, spec),
+        context=_told(task, spec),
         priority=spec.priority,
         kind=spec.kind,
         requester=spec.requester,
@@ -119,6 +127,7 @@ def _work(task: Task, spec: TaskSubmitted, number: int, lane: LaneLoad) -> Side:
         max_attempts=spec.max_attempts,
         timeout_s=spec.timeout_s,
         original=None if task.condensed is None else task.condensed.original,
+        memories=() if task.recalled is None else tuple(one.memory for one in task.recalled.memories),
     )
     return Side(
         subject=subjects.work(lane.role, lane.lane, spec.priority),

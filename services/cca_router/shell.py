@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any
 
@@ -34,8 +34,8 @@ from cca.nats.wire import Msg
 from cca.tokens import prices
 from cca_router import decide, intake, recovery, views
 from cca_router.agents import AgentDesk
-from cca_router.contexts import Contexts
 from cca_router.deliveries import Deliveries
+from cca_router.preparation import Preparation, Prepared
 from cca_router.reports import Reports, unknown_verb, verb_of
 from cca_router.state import Task
 from cca_router.traffic import Traffic
@@ -57,7 +57,7 @@ class Router:
         self._desk, self._facts = self._traffic.desk, self._traffic.facts
         self._agents = AgentDesk(bus, self._log, self._traffic.roster, self._traffic.reroute, self._traffic.lose_runs)
         self._reports = Reports(self._desk, self._agents, self._facts, prices.load(settings.tokens.prices))
-        self._contexts = Contexts(bus, self._spawn)
+        self.preparation = Preparation(bus, self._spawn)
         self._dead = DeadLetters(bus)
         self._deliveries = Deliveries(self._desk, self._dead, self._submit, self._facts)
         self._mark = recovery.Mark(bus)
@@ -99,15 +99,16 @@ class Router:
         return self._traffic.agents(command.role)
 
     async def _submit(self, task: TaskId, command: SubmitTask, meta: Meta) -> TaskAccepted:
-        condensed = None
-        if (rule := self._contexts.rule(command)) is not None:
-            condensed = await self._contexts.condensed(task, command, rule)
+        prepared: Sequence[Prepared] = ()
+        # What is known already was prepared when it came.
+        if self.preparation.needed(command) and not self._desk.seq(task):
+            prepared = await self.preparation.of(task, command)
         facts, created = self._facts(), True
 
         def submit(state: Task) -> Decision:
             nonlocal created
             created = state.state is None
-            return decide.submit(command, task, facts, state, condensed=condensed)
+            return decide.submit(command, task, facts, state, prepared=prepared)
 
         state = await self._desk.change(task, submit, meta, new=True)
         return views.accepted(task, state, created)
@@ -173,10 +174,6 @@ class Router:
         """`$KV.CCA_STATE.policy.routing`: another version of the policy is to decide."""
         self._traffic.policies.on_policy(msg)
 
-    def on_token_policies(self, msg: Msg) -> None:
-        """`$KV.CCA_STATE.policy.tokens`: other contexts are to be compressed before dispatch."""
-        self._contexts.on_policies(msg)
-
     def on_intake(self, delivery: Delivery) -> None:
         """`cca.tasks.<role>`: somebody has published a task."""
         self._spawn(self._deliveries.take_in(delivery))
@@ -229,7 +226,7 @@ class Router:
     async def recover(self) -> None:
         """Find how lanes are chosen, who was there and which tasks are open, and finish what was cut short."""
         await self._traffic.policies.start()
-        await self._contexts.start()
+        await self.preparation.start()
         for joined in await recovery.live_agents(self._bus):
             self._agents.adopt(joined.agent, joined)
         found = await recovery.open_tasks(self._log, await self._mark.read())

@@ -7,7 +7,7 @@ from typing import Any, assert_never, cast
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cca.contracts.prepared import TaskCondensed
+from cca.contracts.prepared import TaskCondensed, TaskRecalled
 from cca.contracts.task import (
     OVER,
     Failure,
@@ -55,6 +55,7 @@ class Task(Struct, frozen=True):
         failed: the lanes (`role/lane`) in which an attempt has failed, the last one at the end.
         rated: the last word on how good the outcome is.
         condensed: its context as workers get it, when that was over its role's budget.
+        recalled: what is remembered of tasks like this one, which workers get before it.
     """
 
     state: State | None = None
@@ -79,6 +80,7 @@ class Task(Struct, frozen=True):
     failed: tuple[str, ...] = ()
     rated: TaskRated | None = None
     condensed: TaskCondensed | None = None
+    recalled: TaskRecalled | None = None
 
     @property
     def over(self) -> bool:
@@ -177,6 +179,8 @@ def evolve(task: Task, event: TaskEvent) -> Task:
             return replace(task, rated=event)
         case TaskCondensed():
             return replace(task, condensed=event)
+        case TaskRecalled():
+            return replace(task, recalled=event)
     assert_never(event)
 
 

@@ -25,7 +25,9 @@ from typing import Any, TypeVar
 from msgspec import structs
 
 from cca import codec, config
+from cca.code.remote import CodeIndex
 from cca.config import NatsSettings
+from cca.context.remote import Contexts
 from cca.contracts.task import (
     OVER,
     CancelTask,
@@ -45,6 +47,7 @@ from cca.handle import Handle as Handle
 from cca.handle import TaskDidNotComplete as TaskDidNotComplete
 from cca.handle import result_of as result_of
 from cca.ids import task_id, uuid7
+from cca.memory.remote import Memory
 from cca.message import Command, Event, Recorded, Reply, Seq, Stream
 from cca.nats import subjects
 from cca.nats.bus import Bus, connect
@@ -86,11 +89,17 @@ class Client:
 
     Attributes:
         tokens: counts and compresses text, and says what was spent: `await client.tokens.count(text)`.
+        context: values that agents share: `await client.context.set("project:shop", "plan", plan)`.
+        memory: what agents remember: `await client.memory.search("how do we freeze the clock?")`.
+        code: the index of code: `await client.code.search("where is the backoff computed?")`.
     """
 
     def __init__(self, bus: Bus) -> None:
         self.bus = bus
         self.tokens = Tokens(partial(self._ask, answer_s=LONG_S))
+        self.context = Contexts(partial(self._ask, answer_s=LONG_S), bus)
+        self.memory = Memory(partial(self._ask, answer_s=LONG_S))
+        self.code = CodeIndex(partial(self._ask, answer_s=LONG_S))
         self._log = JetStreamLog(bus)
 
     @classmethod

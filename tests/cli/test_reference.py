@@ -28,3 +28,10 @@ def test_every_command_and_option_says_what_it_is_for() -> None:
         for option in command.params:
             if isinstance(option, click.Option) and not option.hidden:
                 assert option.help, f"{' '.join(names)} {option.opts[0]}"
+
+
+def test_examples_are_blocks_to_copy() -> None:
+    page = reference.page()
+    assert "\n```\ncca context set project:web plan '{\"step\": 1}' --ttl 2h\n" in page
+    assert "\x08" not in page
+    assert page.count("\n```") % 2 == 0

@@ -87,3 +87,14 @@ def test_a_usage_is_told_with_its_model_and_caches() -> None:
     assert show.sentence(completed).endswith(
         "(10 tokens in, 5 out, 300 from the cache, 50 into the cache, about $0.2500, claude-sonnet-4)"
     )
+
+
+def test_memories_that_were_put_before_a_task_are_told_from_its_history() -> None:
+    memories = [{"memory": "m1", "score": 0.75}, {"memory": "m2", "score": 0.5}, "of a newer version"]
+    said = event(2, "recalled", text="…", memories=memories, tokens=1_234, version=3)
+    assert show.sentence(said) == "3 memories before it, 1,234 tokens"
+    assert [(one.memory, one.score) for one in show.recalled([event(0, "submitted"), said])] == [
+        ("m1", 0.75),
+        ("m2", 0.5),
+    ]
+    assert show.recalled([event(0, "submitted")]) == ()

@@ -98,17 +98,19 @@ def test_what_would_act_is_an_escape(text: str, shown: str) -> None:
 
 
 @pytest.mark.covers("NEW-SEC-002")
-@given(TEXTS, st.integers(-1, 40))
-@example("👨\u200d👩\u200d👧\u200d👦" * 5, 3)
-@example("a" + "\u0301" * 100_000, 4)
-@example("🇩🇪" * 20, 5)
-def test_a_cut_text_fits_and_is_cut_between_characters(text: str, width: int) -> None:
-    cut = clip(text, width)
+@given(TEXTS, st.integers(-1, 40), st.booleans())
+@example("👨\u200d👩\u200d👧\u200d👦" * 5, 3, False)
+@example("a" + "\u0301" * 100_000, 4, False)
+@example("🇩🇪" * 20, 5, True)
+def test_a_cut_text_fits_and_is_cut_between_characters(text: str, width: int, spaces: bool) -> None:
+    cut = clip(text, width, spaces=spaces)
+    assert "\n" not in cut
     assert cells(cut) <= max(width, 0)
     assert len(cut) <= max(width, 0) * 8 + 1
     cut.encode()
     if cut.endswith("…") and "…" not in text:
-        assert visible(text).startswith(cut[:-1])
+        whole = visible(text, lines=True).replace("\n", " ") if spaces else visible(text)
+        assert whole.startswith(cut[:-1])
 
 
 @pytest.mark.parametrize(
@@ -124,6 +126,12 @@ def test_no_character_is_cut_in_two(character: str, width: int) -> None:
 def test_a_text_that_fits_is_not_cut(text: str, extra: int) -> None:
     shown = visible(text)
     assert clip(text, max(cells(shown), len(shown)) + extra) == shown
+
+
+def test_a_line_of_code_keeps_its_spaces() -> None:
+    assert clip("    if a:  # why", 40, spaces=True) == "    if a:  # why"
+    assert clip("    if a:  # why", 11, spaces=True) == "    if a:…"
+    assert clip("\tif a:  # \x1b[2J", 40, spaces=True) == "    if a:  # \\x1b[2J"
 
 
 @given(st.dictionaries(TEXTS.filter(lambda t: t.isprintable()), st.text(st.characters(codec="utf-8"))))

@@ -12,7 +12,8 @@ from jsonschema import Draft202012Validator
 from cca.codec import KINDS
 from cca.nats import streams, subjects
 from cca.schemas import asyncapi
-from cca.schemas.channels import CHANNELS, PARTIES, Channel
+from cca.schemas.channel import PARTIES, Channel
+from cca.schemas.channels import CHANNELS
 
 ROOT = Path(__file__).parents[2] / "schemas"
 DOCUMENT: dict[str, Any] = asyncapi.document()

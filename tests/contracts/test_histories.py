@@ -5,14 +5,20 @@ from pathlib import Path
 import pytest
 
 from cca.codec import KINDS, tag_of
+from cca.context import kept
+from cca.contracts.context import ContextEvent
+from cca.contracts.memory import MemoryPolicySet
 from cca.contracts.task import Failure
-from cca.message import Event
+from cca.message import Event, Seq
 from cca.schemas import samples
 from cca.schemas.channels import AGENT_EVENTS, POLICY_EVENTS, TASK_EVENTS, TOKEN_EVENTS
+from cca.schemas.channels_context import CODE_EVENTS, MEMORY_EVENTS, SNAPSHOT_EVENTS
+from cca.testing.examples import NOW
 from cca.tokens.markers import ref_of, refs
+from cca_context import code_decide, memory_decide
 from cca_learner.decide import POLICY
 from cca_router.state import TASK, Task
-from cca_tokens.decide import FOLD as CONTEXTS
+from cca_tokens.decide import FOLD as FOLDED
 
 ROOT = Path(__file__).parents[2] / "schemas"
 HISTORIES = dict(samples.histories(ROOT))
@@ -88,6 +94,13 @@ def test_a_task_whose_context_was_folded() -> None:
     assert ref_of(task.spec.context or "") == task.condensed.original
 
 
+def test_a_task_that_was_given_memories() -> None:
+    task = folded("task-with-memories")
+    assert task.state == "completed" and task.recalled is not None
+    assert task.result["context"] == task.recalled.text
+    assert task.result["memories"] == [one.memory for one in task.recalled.memories]
+
+
 def test_every_event_of_a_task_is_in_some_history() -> None:
     seen = {type(event) for name in HISTORIES for event in events(name.removesuffix(".json"))}
     assert seen == set(TASK_EVENTS)
@@ -110,7 +123,15 @@ def test_the_sample_of_an_event_folds_from_nothing(name: str, sample: samples.Sa
     elif isinstance(message, POLICY_EVENTS):
         POLICY.over(POLICY.initial, [message])
     elif isinstance(message, TOKEN_EVENTS):
-        CONTEXTS.over(CONTEXTS.initial, [message])
+        FOLDED.over(FOLDED.initial, [message])
+    elif isinstance(message, ContextEvent):
+        kept.after(message, Seq(1), NOW)
+    elif isinstance(message, MemoryPolicySet):
+        memory_decide.FOLD.over(memory_decide.FOLD.initial, [message])
+    elif isinstance(message, MEMORY_EVENTS):
+        memory_decide.MEMORY.over(memory_decide.MEMORY.initial, [message])
+    elif isinstance(message, CODE_EVENTS):
+        code_decide.FOLD.over(code_decide.FOLD.initial, [message])
     else:
-        assert not isinstance(message, Event) or isinstance(message, AGENT_EVENTS)
+        assert not isinstance(message, Event) or isinstance(message, (*AGENT_EVENTS, *SNAPSHOT_EVENTS))
     assert KINDS[tag_of(type(message))] is type(message)

@@ -12,6 +12,7 @@ import aiohttp
 import msgspec
 import pytest
 from msgspec.structs import replace
+from tests.gateway.knowledge import ContextService
 from tests.gateway.learner import Learner
 from tests.gateway.tokens import TokenService
 from yarl import URL
@@ -101,7 +102,8 @@ class Api:
 
     async def _send(self, method: str, path: str, body: Any, options: dict[str, Any]) -> Answer:
         if body is not None:
-            options["data"] = body if isinstance(body, bytes | BytesIO) else msgspec.json.encode(body)
+            data = body if isinstance(body, bytes | BytesIO) else msgspec.json.encode(body)
+            options["data"] = BytesIO(data) if isinstance(data, bytes) and len(data) > 1_000_000 else data
             options["headers"] = {"Content-Type": "application/json"} | options.get("headers", {})
         return await self.request(method, BASE + path, **options)
 
@@ -221,6 +223,10 @@ class Stack:
         """A stand-in for the token service."""
         return await TokenService(await self.bus("cca_tokens")).start(self._stack)
 
+    async def context(self) -> ContextService:
+        """A stand-in for the context service."""
+        return await ContextService(await self.bus("cca_context")).start(self._stack)
+
     async def real_tokens(self) -> None:
         """A token service that counts."""
         bus = await self.bus("cca_tokens")
@@ -293,6 +299,12 @@ async def learner(stack: Stack) -> Learner:
 async def tokens(stack: Stack) -> TokenService:
     """A stand-in for the token service, beside what else the test has."""
     return await stack.tokens()
+
+
+@pytest.fixture
+async def context(stack: Stack) -> ContextService:
+    """A stand-in for the context service, beside what else the test has."""
+    return await stack.context()
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+import re
 from typing import Any
 from urllib.parse import quote_from_bytes
 
@@ -11,11 +12,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.gateway.conftest import Answer, Api, eventually
+from tests.gateway.knowledge import ContextService
 from tests.gateway.learner import Learner
 from tests.gateway.tokens import TokenService
 
+from cca.contracts.code import IndexCode, SearchCode
+from cca.contracts.context import RestoreSnapshot
 from cca.contracts.learner import EvaluatePolicy, RunShadow
 from cca.contracts.ledger import RolePolicy
+from cca.contracts.memory import MemoryPolicy, RateMemory, SearchMemories, StoreMemory
 from cca.contracts.policy import Params
 from cca.contracts.task import RateTask, SubmitTask
 from cca.contracts.tokens import CompressTokens, CountTokens, ExpandText
@@ -31,7 +36,8 @@ GOOD = {
     "retry": {"factor": 2.0},
 }
 TASK = "01890a5d-ac96-774b-bcce-b302099a8057"
-CODES = {200, 202, 400, 404, 406, 409, 413, 415, 422}
+NAMES = {"task": TASK, "role": "backend", "scope": "project:web", "key": "plan", "memory": "m1", "job": "j1"}
+CODES = {200, 201, 202, 304, 400, 404, 406, 409, 412, 413, 415, 422}
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
@@ -39,7 +45,8 @@ JSON = st.recursive(
     max_leaves=10,
 )
 KINDS = (
-    SubmitTask, RateTask, Params, EvaluatePolicy, RunShadow, CountTokens, CompressTokens, ExpandText, RolePolicy
+    SubmitTask, RateTask, Params, EvaluatePolicy, RunShadow, CountTokens, CompressTokens, ExpandText, RolePolicy,
+    StoreMemory, SearchMemories, RateMemory, MemoryPolicy, IndexCode, SearchCode, RestoreSnapshot
 )  # fmt: skip
 FIELDS = st.sampled_from(sorted({name for kind in KINDS for name in kind.__struct_fields__}))
 BODIES = (
@@ -50,7 +57,18 @@ BODIES = (
     | st.lists(st.dictionaries(FIELDS, JSON, max_size=4), max_size=4).map(msgspec.json.encode)
 )
 HEADERS = st.dictionaries(
-    st.sampled_from(("Prefer", "Idempotency-Key", "Accept", "X-Request-Id", "traceparent", "Last-Event-ID")),
+    st.sampled_from(
+        (
+            "Prefer",
+            "Idempotency-Key",
+            "Accept",
+            "X-Request-Id",
+            "traceparent",
+            "Last-Event-ID",
+            "If-Match",
+            "If-None-Match",
+        )
+    ),
     st.text(st.characters(min_codepoint=33, max_codepoint=255, exclude_characters="\x7f"), max_size=30),
     max_size=2,
 )
@@ -72,9 +90,16 @@ def reasonable(answer: Answer) -> bool:
     HEADERS,
 )
 async def test_no_body_is_a_500(
-    api: Api, learner: Learner, tokens: TokenService, route: Route, query: str, body: bytes, headers: dict[str, str]
+    api: Api,
+    learner: Learner,
+    tokens: TokenService,
+    context: ContextService,
+    route: Route,
+    query: str,
+    body: bytes,
+    headers: dict[str, str],
 ) -> None:
-    path = BASE + route.path.replace("{task}", TASK).replace("{role}", "backend") + query
+    path = BASE + re.sub(r"{(\w+)}", lambda name: NAMES.get(name[1], "web"), route.path) + query
     headers = {name: value for name, value in headers.items() if "wait" not in value}
     reasonable(await api.request(route.method, path, data=body, headers={"Content-Type": "application/json"} | headers))
 
@@ -82,11 +107,27 @@ async def test_no_body_is_a_500(
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.sampled_from([route for route in ROUTES if route.method in ("GET", "DELETE") and not route.path.endswith("z")]),
-    st.binary(max_size=12),
+    st.none() | st.binary(max_size=12),
     st.lists(
         st.tuples(
             st.text(max_size=8)
-            | st.sampled_from(("q", "limit", "after", "types", "route", "replay", "points", "by", "since_s")),
+            | st.sampled_from(
+                (
+                    "q",
+                    "limit",
+                    "after",
+                    "types",
+                    "route",
+                    "replay",
+                    "points",
+                    "by",
+                    "since_s",
+                    "prefix",
+                    "values",
+                    "before",
+                    "ttl_s",
+                )
+            ),
             st.binary(max_size=12) | st.sampled_from((b"1", b"true")),
         )
     ),
@@ -96,13 +137,14 @@ async def test_no_question_is_a_500(
     api: Api,
     learner: Learner,
     tokens: TokenService,
+    context: ContextService,
     route: Route,
-    task: bytes,
+    given_name: bytes | None,
     query: list[tuple[str, bytes]],
     headers: dict[str, str],
 ) -> None:
-    named = quote_from_bytes(task, safe="") or TASK
-    path = BASE + route.path.replace("{task}", named).replace("{role}", named)
+    named = quote_from_bytes(given_name, safe="") if given_name else None
+    path = BASE + re.sub(r"{(\w+)}", lambda name: named or NAMES.get(name[1], "web"), route.path)
     asked = "&".join(f"{quote_from_bytes(name.encode(), safe='')}={quote_from_bytes(value)}" for name, value in query)
     answer = await api.raw(route.method, f"{path}?{asked}", headers=headers)
     assert answer.status in CODES | {503}, (answer.status, answer.body)  # 503: there are no tables here

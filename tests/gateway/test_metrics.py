@@ -11,8 +11,10 @@ from tests.gateway.test_tasks import ended
 
 from cca import codec
 from cca.config import PostgresSettings
+from cca.contracts.context import ContextSet
 from cca.contracts.ledger import TokensCompressed, TokensExpanded
-from cca.contracts.prepared import TaskCondensed
+from cca.contracts.memory import MemoryStored
+from cca.contracts.prepared import Recollection, TaskCondensed, TaskRecalled
 from cca.contracts.task import Usage
 from cca.message import Event
 from cca.testing.servers import PostgresServer
@@ -91,8 +93,8 @@ async def test_a_run_of_tasks_changes_the_numbers(spender: Api) -> None:
 
     async def all_there() -> Numbers | None:
         found = await numbers(spender)
-        who = ("fast", "m-2", "docs")
-        return found if found.get(("cca_tokens_input_total", *who)) == 1 else None
+        last = ("cca_tokens_attempts_total", "fast", "", "completed", "docs")  # that told of no model
+        return found if found.get(last) == found.get(("cca_tokens_input_total", "fast", "m-2", "docs")) == 1 else None
 
     found = await eventually(all_there)
     who = ("fast", "m-1", "docs")  # lane, model, role
@@ -153,9 +155,61 @@ async def test_a_task_shows_what_each_attempt_used(spender: Api) -> None:
     assert [attempt.get(name) for name in names] == ["m-1", 5, 0, 7, 12, 0.5]
 
 
+BREAKER = {"cca_postgres_breaker", "cca_postgres_breaker_opened_total"}
+
+
+async def test_what_is_kept_is_told(told: Api) -> None:
+    for scope, key in (("project:web", "a"), ("project:api", "b"), ("agent:ann", "c")):
+        await log(told, ContextSet(scope, key, 1, size=10), f"cca.events.context.{scope.replace(':', '.')}.{key}")
+    for number, role in enumerate(("docs", "docs", None)):
+        stored = MemoryStored(f"m{number}", "x", "fact", "project:web", "d", role, successes=number)
+        await log(told, stored, f"cca.events.memory.m{number}")
+
+    async def all_there() -> Numbers | None:
+        found = await numbers(told)
+        there = found.get(("cca_memories", "")) == 1 and found.get(("cca_context_keys", "project")) == 2
+        return found if there else None
+
+    found = await eventually(all_there)
+    assert found[("cca_context_keys", "agent")] == 1
+    assert found[("cca_context_bytes", "project")] == 20
+    assert found[("cca_memories", "docs")] == 2
+    assert found[("cca_memory_outcomes", "success", "docs")] == 1
+    assert found[("cca_memory_outcomes", "success", "")] == 2
+    assert found[("cca_memory_outcomes", "failure", "")] == 0
+    assert not [key for key in found if key[0].startswith("cca_code_")]  # its tables are not there
+    await told.gateway.tables.rows("CREATE TABLE cca.code_files (language text, chunks integer)")
+    await told.gateway.tables.rows("INSERT INTO cca.code_files VALUES ('python', 3), ('python', 4), ('go', 1)")
+    found = await numbers(told)
+    assert found[("cca_code_files", "python")] == 2
+    assert (found[("cca_code_chunks", "python")], found[("cca_code_chunks", "go")]) == (7, 1)
+    assert [found[("cca_postgres_breaker", state)] for state in ("closed", "open", "half-open")] == [1, 0, 0]
+
+
+async def test_a_task_shows_the_memories_that_were_put_before_it(told: Api) -> None:
+    task = await told.submit(role="nobody")
+    memory = MemoryStored("m1", "é" * 300, "lesson", "project:web", "d")
+    await log(told, memory, "cca.events.memory.m1")
+    recalled = TaskRecalled(task, "…", (Recollection("m1", 0.5), Recollection("forgotten", 0.75)), 20, 1)
+    await log(told, recalled, f"cca.events.task.{task}")
+
+    async def shown() -> Any:
+        return (await told.get(f"/tasks/{task}")).json.get("memories")
+
+    first, second = await eventually(shown)
+    assert (first["memory"], first["score"], first.keys() & {"kind", "text"}) == ("forgotten", 0.75, set())
+    assert (second["memory"], second["kind"], second["text"]) == ("m1", "lesson", "é" * 199 + "…")
+    assert second["at"] == "2026-01-01T00:00:00Z"
+
+
 INSERT = """
 INSERT INTO cca.token_usage SELECT md5(number::text), '2026-01-01', 'role ' || number % 150, 'lane', '', '',
     'a "model"' || chr(10) || number, '', number, 1, 0, 0, 10, 1, 0, 0, 0, 0, 0, 0, 0, 0
+FROM generate_series(1, 300) number
+"""
+REMEMBERING = """
+INSERT INTO cca.memories SELECT number::text, 'x', 'fact', 'project:web', 'd', 'role ' || number % 150, '{}', NULL,
+    NULL, NULL, NULL, NULL, '{}', '2026-01-01', 1, 0, 0, 0, NULL, NULL, number, number
 FROM generate_series(1, 300) number
 """
 SAVING = """
@@ -167,6 +221,7 @@ INSERT INTO cca.token_savings SELECT md5(number::text), '2026-01-01', 'role ' ||
 async def test_names_beyond_the_bounds_are_summed_up_and_the_first_keep_theirs(told: Api) -> None:
     await told.gateway.tables.rows(INSERT)
     await told.gateway.tables.rows(SAVING)
+    await told.gateway.tables.rows(REMEMBERING)
     answer = await told.request("GET", "/metrics")
     labels: dict[str, set[str]] = {}
     total: dict[str, float] = {}
@@ -175,13 +230,15 @@ async def test_names_beyond_the_bounds_are_summed_up_and_the_first_keep_theirs(t
             total[sample.name] = total.get(sample.name, 0) + sample.value
             for name, value in sample.labels.items():
                 labels.setdefault(name, set()).add(value)
-    assert set(labels) == {"role", "lane", "model", "source", "outcome", "strategy"}
+    assert set(labels) == {"role", "lane", "model", "source", "outcome", "strategy", "state"}
     assert len(labels["model"]) == queries.MODELS + 1
     assert 'a "model"\n50' in labels["model"] and 'a "model"\n51' not in labels["model"]
     assert len(labels["strategy"]) == queries.STRATEGIES + 1
     assert len(labels["role"]) <= queries.LANES + queries.ROLES + 1
     assert (total["cca_tokens_input_total"], total["cca_tokens_attempts_total"]) == (3_000, 300)
     assert total["cca_tokens_saved_total"] == 300
+    assert total["cca_memories"] == total["cca_memory_outcomes"] == 300
+    assert sum(line.startswith(b"cca_memories{") for line in answer.body.splitlines()) == queries.ROLES + 1
 
 
 async def test_numbers_are_for_those_with_a_key(api: Api) -> None:
@@ -196,10 +253,17 @@ async def test_numbers_are_for_those_with_a_key(api: Api) -> None:
 async def test_without_tables_only_that_is_told(
     stack: Stack, postgres_server: PostgresServer, postgres: PostgresSettings
 ) -> None:
-    down = {("cca_tables_up",): 0.0}
-    assert await numbers(await stack.gateway()) == down
+    up_or_not = ("cca_tables_up",)
+
+    async def only_that(api: Api) -> bool:
+        """Nothing is told but that the tables are not there, and whether they are asked."""
+        found = await numbers(api)
+        states = [key for key, value in found.items() if key[0] == "cca_postgres_breaker" and value]
+        return {key[0] for key in found} == {*up_or_not, *BREAKER} and found[up_or_not] == 0 and len(states) == 1
+
+    assert await only_that(await stack.gateway())
     stack.use(postgres)  # a database without tables
-    assert await numbers(await stack.gateway()) == down
+    assert await only_that(await stack.gateway())
     await stack.projector(postgres_server.settings())
     api = await stack.gateway()
 
@@ -207,13 +271,15 @@ async def test_without_tables_only_that_is_told(
         return (await numbers(api))[("cca_tables_up",)] == 1
 
     async def gone() -> bool:  # a session outlives the server's main process for a moment
-        return await numbers(api) == down
+        return await only_that(api) and (await numbers(api))[("cca_postgres_breaker", "closed")] == 0
 
     await eventually(up, within=30)
     postgres_server.kill()
     await eventually(gone, within=30)
+    assert (await numbers(api))[("cca_postgres_breaker_opened_total",)] >= 1
     postgres_server.start()
     await eventually(up, within=30)
+    assert (await numbers(api))[("cca_postgres_breaker", "closed")] == 1
     await stack.close()
 
 
@@ -229,4 +295,4 @@ async def test_many_who_ask_at_once_are_one_question(told: Api, monkeypatch: pyt
     monkeypatch.setattr(metrics, "AGE", 60.0)
     monkeypatch.setattr(told.gateway.tables, "rows", counted)
     await asyncio.gather(*(told.request("GET", "/metrics") for _ in range(20)))
-    assert asked == 2
+    assert asked == 5

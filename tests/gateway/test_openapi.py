@@ -9,6 +9,7 @@ import jsonschema
 import msgspec
 import pytest
 from tests.gateway.conftest import Api
+from tests.gateway.knowledge import ContextService
 from tests.gateway.learner import Learner
 from tests.gateway.test_tasks import ended
 from tests.gateway.tokens import REF, TokenService
@@ -53,6 +54,17 @@ def test_every_schema_is_one() -> None:
             jsonschema.Draft202012Validator.check_schema(parameter["schema"])
 
 
+def test_names_that_were_published_stay() -> None:
+    assert DOCUMENT["components"]["schemas"]["Why"]["properties"].keys() == {"reason", "requester"}
+    assert "dense" in DOCUMENT["components"]["schemas"]["SearchWhy"]["properties"]
+    assert not [name for name in DOCUMENT["components"]["schemas"] if "." in name]
+
+
+def test_headers_that_an_answer_gives_are_described() -> None:
+    found = DOCUMENT["paths"][f"{BASE}/context/{{scope}}/{{key}}"]["get"]["responses"]
+    assert "ETag" in found["200"]["headers"] and "304" in found
+
+
 def test_every_kind_of_problem_is_described() -> None:
     described = " ".join(answer["description"] for answer in DOCUMENT["components"]["responses"].values())
     assert all(f"`urn:cca:problem:{code}`" in described for code in KINDS)
@@ -68,6 +80,12 @@ def test_it_can_be_printed() -> None:
     assert msgspec.json.decode(done.stdout) == msgspec.json.decode(msgspec.json.encode(DOCUMENT))
 
 
+def filled(path: str, task: str = "") -> str:
+    """A path with names that the stand-in knows."""
+    names = {"scope": "project:web", "key": "plan", "memory": "m1", "job": "j1", "project": "web", "task": task}
+    return re.sub(r"{(\w+)}", lambda name: names[name[1]], path)
+
+
 def validate(path: str, method: str, status: int, body: Any) -> None:
     answer = DOCUMENT["paths"][BASE + path][method]["responses"][str(status)]
     if "$ref" in answer:
@@ -76,7 +94,9 @@ def validate(path: str, method: str, status: int, body: Any) -> None:
     jsonschema.Draft202012Validator(content["schema"] | {"components": DOCUMENT["components"]}).validate(body)
 
 
-async def test_the_answers_are_as_described(full: Api, learner: Learner, tokens: TokenService) -> None:
+async def test_the_answers_are_as_described(
+    full: Api, learner: Learner, tokens: TokenService, context: ContextService
+) -> None:
     task = await full.submit(labels={"a": "b"}, retry={"initial_s": 0}, input={"fail": "x"}, max_attempts=2)
     assert await ended(full, task) == "failed"
     done = await full.post("/tasks", {"description": "x", "role": "backend"}, headers={"Prefer": "wait=20"})
@@ -109,11 +129,33 @@ async def test_the_answers_are_as_described(full: Api, learner: Learner, tokens:
     validate("/tokens/policies/{role}", "put", 200, policy.json)
     validate("/tokens/policies/{role}", "delete", 200, (await full.delete("/tokens/policies/backend")).json)
     validate("/tokens/policies/{role}", "put", 422, (await full.put("/tokens/policies/A", {"max_tokens": 5})).json)
+    key, policy_of = "/context/{scope}/{key}", "/memory/policies/{role}"
+    created = await full.put("/context/project:web/plan", {"a": [1]}, headers={"If-None-Match": "*"})
+    validate(key, "put", 201, created.json)
+    validate(key, "put", 200, (await full.put("/context/project:web/plan?ttl_s=5", 1)).json)
+    validate(key, "put", 412, (await full.put("/context/project:web/plan", 1, headers={"If-Match": '"1"'})).json)
+    validate(policy_of, "put", 200, (await full.put("/memory/policies/backend", {"inject": 2})).json)
+    validate(policy_of, "delete", 200, (await full.delete("/memory/policies/backend")).json)
+    posts: tuple[tuple[str, Any, int], ...] = (
+        ("/snapshots/{scope}", None, 201),
+        ("/snapshots/{scope}/restore", {"exact": True}, 200),
+        ("/memory", {"text": "x"}, 201),
+        ("/memory", {"text": "x"}, 200),
+        ("/memory/search", {"query": "x"}, 200),
+        ("/memory/{memory}/feedback", {"outcome": "success"}, 200),
+        ("/code/index", {"path": "/srv"}, 202),
+        ("/code/jobs/{job}/cancel", None, 200),
+        ("/code/search", {"query": "x"}, 200),
+    )
+    for path, sent, status in posts:
+        validate(path, "post", status, (await full.post(filled(path), sent)).json)
     for route in ROUTES:
         if route.method == "GET" and "text/" not in str(route.answers[200]) and route.path != "/openapi.json":
-            answer = await full.get(route.path.replace("{task}", task))
+            answer = await full.get(filled(route.path, task))
             assert answer.status == 200, (route.path, answer.body)
             validate(route.path, "get", 200, answer.json)
+    for path in (key, "/memory/{memory}", "/code/projects/{project}"):
+        validate(path, "delete", 200, (await full.delete(filled(path))).json)
 
 
 @pytest.mark.parametrize("path", ["/rl/params", "/rl/evaluate", "/rl/shadow", "/tasks/{task}/feedback"])

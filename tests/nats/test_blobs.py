@@ -150,7 +150,7 @@ async def test_a_full_store_says_so_and_keeps_what_it_has(bus: Bus) -> None:
 
 async def test_without_a_store_nothing_is_said_to_be_stored(nats: NatsSettings) -> None:
     async with connect(nats, "test") as bus:
-        with pytest.raises(Busy, match="no store of originals"):
+        with pytest.raises(Busy, match="the store of originals is not there"):
             await Blobs(bus).put_all(by_ref("x"))
         with pytest.raises(Busy):
             await Blobs(bus).get(ref_of("x"))

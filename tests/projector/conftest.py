@@ -10,7 +10,9 @@ import pytest
 from cca import codec
 from cca.config import NatsSettings, PostgresSettings
 from cca.contracts.agent import AgentJoined
+from cca.contracts.context import ContextDeleted, ContextExpired, ContextSet, SnapshotRestored, SnapshotTaken
 from cca.contracts.ledger import TokenPolicySet
+from cca.contracts.memory import MemoryPolicySet
 from cca.contracts.task import (
     Candidate,
     Failure,
@@ -39,7 +41,14 @@ Eventually = Callable[..., Awaitable[None]]
 def subject_of(event: Event) -> str:
     if isinstance(event, TokenPolicySet):
         return "cca.events.tokens.policies"
-    for category, name in (("tokens", "ref"), ("task", "task"), ("policy", "policy")):
+    if isinstance(event, MemoryPolicySet):
+        return "cca.events.memory.policies"
+    if isinstance(event, ContextSet | ContextDeleted | ContextExpired):
+        return f"cca.events.context.{event.scope.replace(':', '.')}.{event.key}"
+    if isinstance(event, SnapshotTaken | SnapshotRestored):
+        return f"cca.events.snapshot.{event.scope.replace(':', '.')}"
+    kinds = (("memory", "memory"), ("code", "job"), ("tokens", "ref"), ("task", "task"), ("policy", "policy"))
+    for category, name in kinds:
         if key := getattr(event, name, None):
             return f"cca.events.{category}.{key}"
     return f"cca.events.agent.{getattr(event, 'agent', '')}"

@@ -150,6 +150,10 @@ async def make_old(db: Connection) -> None:
         ALTER TABLE cca.attempts DROP COLUMN model, DROP COLUMN cache_read_tokens, DROP COLUMN cache_write_tokens,
             DROP COLUMN peak_context_tokens, DROP COLUMN counted_tokens, DROP COLUMN cost_from;
         DROP INDEX cca.attempts_ended_at_idx;
+        DROP VIEW cca.contexts;
+        DROP TABLE cca.context_values, cca.context_snapshots, cca.memories, cca.task_memories, cca.memory_policies,
+            cca.code_jobs;
+        DELETE FROM cca.projections WHERE name = 'context';
         DELETE FROM cca.migrations WHERE number > 1;
         UPDATE cca.projections SET version = 1 WHERE name = 'tasks'"""
     )
@@ -177,7 +181,7 @@ async def test_an_old_database_goes_on_at_once_and_is_whole_after_a_rebuild(
     assert await db.fetchval("SELECT count(*) FROM cca.policies") == 2
     qualities = "SELECT task, quality FROM cca.tasks ORDER BY task"
     assert [tuple(row) for row in await db.fetch(qualities)] == [("open", 1.0), ("t1", 0.5)]
-    assert {one.name: one.version for one in await positions(db)} == {"events": 1, "tasks": 1}
+    assert {one.name: one.version for one in await positions(db)} == {"context": 1, "events": 1, "tasks": 1}
     proof = await verify(Tasks(), db, bus)
     different = {table.table for table in proof.tables if not table.same}
     assert different == {"tasks", "attempts", "routing_decisions", "token_usage"}

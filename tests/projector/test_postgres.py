@@ -95,5 +95,6 @@ async def test_services_that_start_at_once_migrate_once(postgres: PostgresSettin
         "0001_tables.sql",
         "0002_learning.sql",
         "0003_tokens.sql",
+        "0004_context.sql",
     ]
     await close_pool(pool)

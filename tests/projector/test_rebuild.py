@@ -188,7 +188,7 @@ async def test_a_new_version_is_built_beside_the_old_one(
     newer = Tasks()
     newer.version = 3
     assert (await rebuild(newer, other, bus)).version == 3
-    assert {one.name: one.version for one in await positions(db)} == {"events": 1, "tasks": 3}
+    assert {one.name: one.version for one in await positions(db)} == {"context": 1, "events": 1, "tasks": 3}
 
 
 async def test_readers_are_served_while_tables_are_swapped(
@@ -282,7 +282,7 @@ async def test_the_command_proves_rebuilds_and_tells(
     code, out, err = await cca("status", "--json")
     assert (code, err) == (0, "")
     shown = {one["projection"]: one for one in msgspec.json.decode(out)["projections"]}
-    assert shown.keys() == {"events", "tasks"}
+    assert shown.keys() == {"context", "events", "tasks"}
     assert (shown["tasks"]["state"], shown["tasks"]["lag"], shown["tasks"]["ours"]) == ("current", 0, Tasks.version)
 
     code, out, err = await cca("verify", "--json")
@@ -302,7 +302,7 @@ async def test_the_command_proves_rebuilds_and_tells(
 
     code, out, err = await cca("rebuild", "--", "--nonsense")
     assert (code, out) == (2, "")
-    assert "there is no projection '--nonsense'; there are events, tasks" in err
+    assert "there is no projection '--nonsense'; there are context, events, tasks" in err
     assert "Traceback" not in err
 
 

@@ -407,6 +407,7 @@ def test_the_recorded_histories_end_as_they_did() -> None:
         "retry-then-fail-then-retried": ["failed", "failed", "completed"],
         "submit-complete": ["completed"],
         "task-with-a-condensed-context": ["completed"],
+        "task-with-memories": ["completed"],
     }
     assert all(trail.over for trail in found.values())
     step = found["submit-complete"].steps()[0]

@@ -46,7 +46,6 @@ from cca.tokens.counting import counter
 from cca.tokens.markers import LEGEND, marker, ref_of
 from cca_tokens import __main__ as service
 from cca_tokens import record
-from cca_tokens.jobs import PRELOAD, WORK
 from cca_tokens.ledger import Ledger
 from cca_tokens.record import Record
 
@@ -110,8 +109,8 @@ async def test_a_thousand_small_counts_are_answered_while_a_large_compression_ru
 ) -> None:
     pools: list[Pool] = []
 
-    def made() -> Pool:
-        pools.append(Pool(WORK, PRELOAD))
+    def made(work: str, preload: str) -> Pool:
+        pools.append(Pool(work, preload))
         return pools[-1]
 
     monkeypatch.setattr(service, "Pool", made)

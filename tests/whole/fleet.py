@@ -59,6 +59,8 @@ class Fleet:
         self.key, stored = keys.new_key(pepper, name="test")
         self._pepper, self._keys_file = pepper, self.directory / "keys.json"
         keys.save(self._keys_file, (stored,))
+        self.more: dict[str, str] = {}
+        """Further settings of what is started from now on."""
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
     @property
@@ -76,7 +78,7 @@ class Fleet:
         if self.postgres is not None:
             settings |= {"CCA_POSTGRES_URL": self.postgres.url, "CCA_POSTGRES_PASSWORD": self.postgres.password or ""}
         mine = {name: value for name, value in os.environ.items() if not name.startswith("CCA_")}
-        return mine | settings
+        return mine | settings | self.more
 
     def log(self, name: str) -> str:
         return (self.directory / f"{name}.log").read_text(errors="replace")

@@ -12,7 +12,7 @@ from tests.whole.fleet import Fleet, assert_each_ended_once, history
 from cca.client import Client
 from cca.config import PostgresSettings
 from cca.contracts.ledger import TokenMetrics
-from cca.contracts.task import TaskCondensed
+from cca.contracts.prepared import TaskCondensed
 from cca.errors import Busy
 from cca.nats.bus import connect
 from cca.testing.servers import NatsServer

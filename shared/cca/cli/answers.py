@@ -12,6 +12,15 @@ from cca.errors import Refused, Unreadable
 T = TypeVar("T")
 
 
+class TaskMemory(Struct, frozen=True):
+    """A memory that was put before a task, and its score then; text and kind when they are still known."""
+
+    memory: str
+    score: float = 0.0
+    kind: str | None = None
+    text: str | None = None
+
+
 class Task(Struct, frozen=True, kw_only=True):
     """A task as the gateway describes it: `TaskView`, and what only the tables know."""
 
@@ -42,6 +51,7 @@ class Task(Struct, frozen=True, kw_only=True):
     updated_at: datetime | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    memories: tuple[TaskMemory, ...] = ()
 
     @property
     def over(self) -> bool:

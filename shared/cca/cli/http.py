@@ -13,12 +13,13 @@ from yarl import URL
 from cca import codec, config, ids
 from cca.cli.answers import Page, Task, read, write
 from cca.cli.params import FOREVER
+from cca.cli.server_sent import ServerSent, server_sent
 from cca.contracts.task import SubmitTask, TaskAccepted
 from cca.errors import Busy, Misconfigured, Refused
 
 BASE = "/api/v1"
 TRIES = 4
-"""A request is made so often before `Busy` is final; every one of ours may be repeated without harm."""
+"""A request is made so often before `Busy` is final; what may not be repeated says so (`once`)."""
 PATIENCE_S = 30.0
 """Once the gateway has answered, it is given so long to come back: it may be restarted during a long wait."""
 SEARCHED = 2_000
@@ -27,14 +28,6 @@ WAIT_S = 50.0
 """How long one request waits for an outcome; then another does."""
 SILENCE_S = 60.0
 """A stream that sends nothing, not even a comment, for so long is opened again."""
-
-
-class ServerSent(Struct, frozen=True):
-    """One server-sent event."""
-
-    id: str
-    event: str
-    data: str
 
 
 class _Problem(Struct):
@@ -73,8 +66,10 @@ class Gateway:
             body = await self.task(task, min(rest, WAIT_S))
         return body
 
-    async def pages(self, path: str, params: Mapping[str, str], limit: int | None) -> AsyncIterator[msgspec.Raw]:
-        """The items of a list, page by page, at most `limit`."""
+    async def pages(
+        self, path: str, params: Mapping[str, str], limit: int | None, *, cursor: str = "cursor"
+    ) -> AsyncIterator[msgspec.Raw]:
+        """The items of a list, page by page, at most `limit`; `cursor` is the parameter that asks for the next page."""
         query = dict(params)
         while limit is None or limit > 0:
             query["limit"] = str(min(limit or PAGE, PAGE))
@@ -85,7 +80,7 @@ class Gateway:
                 limit -= len(page.items)
             if page.next is None:
                 return
-            query["cursor"] = page.next
+            query[cursor] = page.next
 
     async def events(self, path: str, after: int = 0, limit: int | None = None) -> list[msgspec.Raw]:
         """The events below a path, oldest first; all that there are without a `limit`."""
@@ -119,9 +114,13 @@ class Gateway:
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: float = 15.0,
+        once: bool = False,
     ) -> bytes:
-        """One request, again after a pause while the gateway is busy or breaks the connection."""
-        return (await self._exchange(method, path, params, body, headers or {}, timeout))[0]
+        """One request, again after a pause while the gateway is busy or breaks the connection.
+
+        `once`: what must not be done twice is asked again only as long as the gateway has certainly not done it.
+        """
+        return (await self._exchange(method, path, params, body, headers or {}, timeout, once))[0]
 
     async def output(self, task: str, params: Mapping[str, str]) -> AsyncIterator[bytes]:
         """What a task has printed so far, in large pieces."""
@@ -142,13 +141,14 @@ class Gateway:
         body: bytes | None,
         headers: Mapping[str, str],
         timeout: float,
+        once: bool = False,
     ) -> tuple[bytes, Mapping[str, str]]:
         more = {"Content-Type": "application/json"} if body is not None else {}
         write(dict(params or {}))
         loop = asyncio.get_running_loop()
         end, tries = loop.time() + PATIENCE_S, 0
         while True:
-            tries += 1
+            tries, sent = tries + 1, True
             try:
                 async with self._session.request(
                     method,
@@ -163,15 +163,17 @@ class Gateway:
                         self._answered = True
                         return content, response.headers
                     error = refusal(response, content)
-                    pause = _retry_after(response)
+                    pause, sent = _retry_after(response), response.status != 429
             except aiohttp.ClientConnectorError:
-                error, pause = self._unreachable(), 0.5
+                error, pause, sent = self._unreachable(), 0.5, False
                 if not self._answered:
                     raise error from None
             except (aiohttp.ClientError, TimeoutError, OSError) as failed:
                 error, pause = Busy(f"{self.url} does not answer ({_reason(failed)})"), 0.2 * 2 ** min(tries, 3)
             if not isinstance(error, Busy) or (loop.time() > end if self._answered else tries == TRIES):
                 raise error
+            if once and sent:
+                raise Busy(f"{error}; it may have been done: look before you repeat it")
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
 
     async def stream(
@@ -223,35 +225,6 @@ class Gateway:
 
 
 PAGE = 200
-
-
-async def server_sent(lines: aiohttp.StreamReader) -> AsyncIterator[ServerSent]:
-    """Parse a `text/event-stream`. An event that the connection's end cuts off is left out."""
-    identity, event, data = "", "message", list[str]()
-    async for raw in _lines(lines):
-        line = raw.decode("utf-8", "replace")
-        if not line:
-            if data:
-                yield ServerSent(identity, event, "\n".join(data))
-            identity, event, data = "", "message", []
-            continue
-        name, _, value = line.partition(":")
-        value = value.removeprefix(" ")
-        if name == "id":
-            identity = value
-        elif name == "event":
-            event = value
-        elif name == "data":
-            data.append(value)
-
-
-async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
-    # aiohttp's own line reader refuses lines over 128 KiB; an event may hold a megabyte.
-    rest = b""
-    async for chunk in content.iter_any():
-        *whole, rest = (rest + chunk).split(b"\n")
-        for line in whole:
-            yield line.removesuffix(b"\r")
 
 
 def refusal(response: aiohttp.ClientResponse, content: bytes) -> Busy | Refused:

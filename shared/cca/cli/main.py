@@ -1,24 +1,14 @@
 """The `cca` command: what there is, loaded when it is called, and the one place where errors become exit codes."""
 
-import importlib
 import os
 import sys
 from typing import Any
 
 import click
-from msgspec import Struct
 
 from cca import __version__
+from cca.cli.parts import Entry, Parts
 from cca.errors import Busy, CcaError, Misconfigured, Refused, Unreadable
-
-
-class Entry(Struct, frozen=True):
-    """A command: where it is, what it is for, and whether it speaks to a stack (then the one here is found)."""
-
-    where: str
-    help: str
-    client: bool = False
-
 
 COMMANDS = {
     "up": Entry("cca.cli.stack:up", "Start the stack: NATS, PostgreSQL and every service."),
@@ -30,6 +20,9 @@ COMMANDS = {
     "agent": Entry("cca.cli.agent:agent", "Run a worker, and list those that live.", client=True),
     "rl": Entry("cca.cli.rl:rl", "How routing is learned: status, settings, reasons, comparisons.", client=True),
     "tokens": Entry("cca.cli.tokens:tokens", "Count and compress text; what agents spend and could save.", client=True),
+    "context": Entry("cca.cli.context:context", "Values that agents share: set, watch, keep, put back.", client=True),
+    "memory": Entry("cca.cli.memory:memory", "What agents remember: store, search, rate, move.", client=True),
+    "code": Entry("cca.cli.code:code", "Index code, and find it by meaning and words.", client=True),
     "events": Entry("cca.cli.events:events", "Follow the log, and look at its events.", client=True),
     "dead": Entry("cca.cli.dead:dead", "Look at dead letters and send them again.", client=True),
     "projections": Entry("cca.cli.projections:projections", "State, rebuild and proof of the tables.", client=True),
@@ -49,31 +42,20 @@ Exit codes:
 """
 
 
-class Commands(click.Group):
-    """Knows its commands by name, and imports the one that is called."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
+class Commands(Parts):
+    """All commands; those that speak to a stack find the one here first."""
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        entry = COMMANDS.get(cmd_name)
-        if entry is None:
-            return None
-        if entry.client and not ctx.resilient_parsing:
+        entry = self.parts.get(cmd_name)
+        if entry is not None and entry.client and not ctx.resilient_parsing:
             # Heavy only where needed: msgspec and the configuration.
             from cca.stack.environment import adopt
 
             adopt(os.environ)
-        module, _, name = entry.where.partition(":")
-        command: click.Command = getattr(importlib.import_module(module), name)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
+        return super().get_command(ctx, cmd_name)
 
 
-@click.group(cls=Commands, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, parts=COMMANDS, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, "--version", message="%(prog)s %(version)s")
 def cca() -> None:
     """The control plane for fleets of AI coding agents."""

@@ -9,8 +9,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 @contextmanager
-def steps() -> Iterator[Callable[[int, int, str], None]]:
-    """Gives what is to be told of each step: how many are done, of how many, and what is being done."""
+def steps() -> Iterator[Callable[[int, int | None, str], None]]:
+    """Gives what is to be told of each step: how many are done, of how many (None: nobody knows), and what is done."""
     bars = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -23,7 +23,7 @@ def steps() -> Iterator[Callable[[int, int, str], None]]:
     with bars:
         bar = bars.add_task("", total=None)
 
-        def progress(done: int, total: int, what: str) -> None:
+        def progress(done: int, total: int | None, what: str) -> None:
             bars.update(bar, completed=done, total=total, description=what)
 
         yield progress

@@ -1,6 +1,7 @@
 """The reference page of all commands, `docs/cli.md`, made from the commands: `python -m cca.cli.reference`."""
 
 import inspect
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,9 @@ from cca.cli.exits import MEANINGS
 from cca.cli.main import cca
 
 PAGE = Path("docs/cli.md")
+
+_EXAMPLES = re.compile(r"\x08\n((?:.+\n?)+?)(?=\n|\Z)")
+"""Lines that click does not wrap: in a help text, those are commands to copy."""
 
 OPENING = """\
 # The command line
@@ -32,7 +36,8 @@ overrides of the writing direction and other invisible characters are shown as e
 results in a pipe are verbatim.
 
 A task id may be abbreviated to a part of its beginning or end, at least six characters, that only one of the newest
-2,000 tasks has. Time spans are a number with a unit: `250ms`, `30s`, `5m`, `1h30m`, `2d`; a bare number is seconds.
+2,000 tasks has; so may the id of a job of `cca code`. Time spans are a number with a unit: `250ms`, `30s`, `5m`,
+`1h30m`, `2d`; a bare number is seconds.
 
 ## Exit codes
 
@@ -71,7 +76,7 @@ def _section(command: click.Command, names: tuple[str, ...]) -> str:
     parts = [f"\n{'#' * min(len(names), 4)} {title}\n"]
     if not isinstance(command, click.Group):
         parts.append(f"\n```\n{title} {' '.join(command.collect_usage_pieces(context))}\n```\n")
-    text = inspect.cleandoc(command.help or "").replace("\b\n", "").partition("\f")[0].strip()
+    text = _EXAMPLES.sub(r"```\n\1\n```", inspect.cleandoc(command.help or "").partition("\f")[0]).strip()
     if text:
         parts.append(f"\n{text}\n")
     rows = [row for option in command.params if (row := _row(option, context))]

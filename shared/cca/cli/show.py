@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from cca.cli.answers import Event, Task, time_of
+from cca.cli.answers import Event, Task, TaskMemory, time_of
 from cca.cli.tables import STATE_STYLES, Column, Screen
 from cca.cli.text import ago, clip, span, visible
 from cca.contracts.task import OVER
@@ -46,6 +46,8 @@ def sentence(event: Event) -> str:
             return _routed(said)
         case "condensed":
             return f"context {_condensed(said)}"
+        case "recalled":
+            return _recalled(said)
         case "held":
             return said.text("reason")
         case "started":
@@ -115,6 +117,12 @@ def _routed(said: _Said) -> str:
 def _condensed(said: _Said) -> str:
     over = "" if said._data.get("reached", True) else ", still over its budget"
     return f"{said.number('before'):,.0f} → {said.number('after'):,.0f} tokens{over}"
+
+
+def _recalled(said: _Said) -> str:
+    memories = said._data.get("memories")
+    count = len(memories) if isinstance(memories, list) else 0
+    return f"{count} {'memory' if count == 1 else 'memories'} before it, {said.number('tokens'):,.0f} tokens"
 
 
 def _usage(usage: Any) -> str:
@@ -203,6 +211,7 @@ def show_task(screen: Screen, task: Task, events: Sequence[Event]) -> None:
         for line in visible(task.failure.detail, lines=True).rstrip().splitlines():
             screen.parts((" " * 11, ""), (line, "dim"))
     _show_attempts(screen, attempts(events))
+    _show_memories(screen, task.memories or recalled(events))
     if events:
         screen.say()
         screen.say("timeline", "bold")
@@ -244,6 +253,26 @@ def _show_attempts(screen: Screen, found: Sequence[Attempt]) -> None:
         )
         for one in found
     ]
+    screen.table(columns, rows, "", header=True)
+
+
+def recalled(events: Sequence[Event]) -> tuple[TaskMemory, ...]:
+    """The memories that were put before a task, from its history: the tables may not have them yet."""
+    for event in reversed(events):
+        if short_type(event.type) == "recalled":
+            found = event.said.get("memories")
+            each = [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+            return tuple(TaskMemory(_Said(one).text("memory"), _Said(one).number("score")) for one in each)
+    return ()
+
+
+def _show_memories(screen: Screen, found: Sequence[TaskMemory]) -> None:
+    if not found:
+        return
+    screen.say()
+    screen.say("memories that were put before it", "bold")
+    columns = (Column("score", kind="number"), Column("memory"), Column("kind"), Column("text", grows=True))
+    rows = [(f"{one.score:.3f}", one.memory, one.kind or "", one.text or "") for one in found]
     screen.table(columns, rows, "", header=True)
 
 

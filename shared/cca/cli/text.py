@@ -74,13 +74,17 @@ def cells(text: str) -> int:
     return cell_len(text)
 
 
-def clip(text: str, width: int) -> str:
-    """The text made visible, in one line of at most `width` columns, with "…" where something was left out."""
+def clip(text: str, width: int, *, spaces: bool = False) -> str:
+    """The text made visible, in one line of at most `width` columns, with "…" where something was left out.
+
+    With `spaces`, runs of spaces stay as they are, as a line of code needs it.
+    """
     if width <= 0:
         return ""
     budget = width * CODES_PER_CELL
     whole = len(text) <= budget * 2
-    text = visible(text[: budget * 2])
+    text = text[: budget * 2]
+    text = visible(text, lines=True).replace("\n", " ") if spaces else visible(text)
     if whole and len(text) <= budget and cell_len(text) <= width:
         return text
     end = 0

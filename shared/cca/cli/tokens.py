@@ -1,12 +1,10 @@
 """`cca tokens`: count, look at and compress text, and see what agents spend."""
 
-import importlib
-
 import click
 
 from cca.cli.exits import Exit
-from cca.cli.main import Entry
 from cca.cli.params import json_option
+from cca.cli.parts import Entry, Parts
 from cca.cli.tables import Column, Screen
 
 PARTS = {
@@ -22,26 +20,7 @@ PARTS = {
 }
 
 
-class Parts(click.Group):
-    """Knows its commands by name, and imports the one that is called: some load a vocabulary."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(PARTS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        entry = PARTS.get(cmd_name)
-        if entry is None:
-            return None
-        module, _, name = entry.where.partition(":")
-        command: click.Command = getattr(importlib.import_module(module), name)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, entry.help) for name, entry in PARTS.items()])
-
-
-@click.group(cls=Parts)
+@click.group(cls=Parts, parts=PARTS)
 def tokens() -> None:
     """Count, look at and compress text, and see what agents spend. See docs/tokens.md."""
 

@@ -292,13 +292,13 @@ class ContextStats(Reply, frozen=True, tag="cca.context.stats.v1"):
     """How the context service is.
 
     Attributes:
-        scopes, keys, bytes: that hold values now, and their sizes.
+        scopes, keys, bytes: that hold values now, and their sizes; None while PostgreSQL is away.
         breaker: `closed` while PostgreSQL answers, `open` while it is not asked, `half-open` when it is tried again.
         cache: answers of searches: hits, misses, coalesced (asked while the same was being looked for), entries.
     """
 
-    scopes: int
-    keys: int
-    bytes: int
+    scopes: int | None
+    keys: int | None
+    bytes: int | None
     breaker: str
     cache: dict[str, int]

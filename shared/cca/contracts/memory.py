@@ -22,6 +22,8 @@ POLICIES = "policies"
 
 MemoryText = Annotated[str, Meta(min_length=1, max_length=LONGEST)]
 Id = Annotated[str, Meta(max_length=64)]
+Aware = Annotated[datetime, Meta(tz=True)]
+"""A time with its zone."""
 Outcome = Literal["success", "failure"]
 Labels = Annotated[dict[Short, Short], Meta(max_length=50)]
 
@@ -82,7 +84,7 @@ class StoreMemory(Command, frozen=True, tag="cca.memory.store.v1", forbid_unknow
     id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$(?!\n)")] | None = None
     successes: Annotated[int, Meta(ge=0, le=1_000_000_000)] = 0
     failures: Annotated[int, Meta(ge=0, le=1_000_000_000)] = 0
-    created_at: datetime | None = None
+    created_at: Aware | None = None
 
 
 class GetMemory(Command, frozen=True, tag="cca.memory.get.v1", forbid_unknown_fields=True):
@@ -116,8 +118,8 @@ class SearchMemories(Command, frozen=True, tag="cca.memory.search.v1", forbid_un
     scope: Scope | None = None
     roles: Annotated[tuple[Short, ...], Meta(max_length=20)] = ()
     kinds: Annotated[tuple[Word, ...], Meta(max_length=20)] = ()
-    since: datetime | None = None
-    until: datetime | None = None
+    since: Aware | None = None
+    until: Aware | None = None
     limit: Limit = 10
     mode: Mode = "hybrid"
     min_score: float = 0.0
@@ -231,7 +233,6 @@ class MemoryPolicySet(Event, frozen=True, tag="cca.memory.policy-set.v1"):
 
 
 MemoryEvent = MemoryStored | MemoryMerged | MemoryRated | MemoryForgotten
-MemoryPolicyEvent = MemoryPolicySet
 
 
 # ------------------------------------------------------------------------------------------ replies

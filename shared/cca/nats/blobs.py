@@ -62,7 +62,9 @@ class Blobs:
 
     def __init__(self, bus: Bus, stream: str = names.BLOBS) -> None:
         self._bus, self._stream = bus, stream
-        self._subject = subjects.blob if stream == names.BLOBS else subjects.contents
+        originals = stream == names.BLOBS
+        self._subject = subjects.blob if originals else subjects.contents
+        self._what = "the store of originals" if originals else "the store of large values"
 
     async def put_all(self, texts: Mapping[str, str], about: Mapping[str, About] | None = None) -> None:
         """Store texts durably, by their references. Raises `Busy`; some may be stored then."""
@@ -134,16 +136,16 @@ class Blobs:
         try:
             msg = await self._bus.request_msg(self._subject(message.ref), message.body, message.headers, TIMEOUT)
         except Nobody:
-            raise Busy(f"there is no stream {self._stream}: has a service been started on this server?") from None
+            raise Busy(f"{self._what} is not there: has a service been started on this server?") from None
         try:
             ack = _ack(msg.data)
         except msgspec.DecodeError:
-            raise Busy(f"the stream {self._stream} does not answer as it should") from None
+            raise Busy(f"{self._what} does not answer as it should") from None
         if ack.error is not None:
             text = str(ack.error.get("description", "refused"))
             if ack.error.get("err_code") in _FULL or "maximum" in text:
-                raise Busy(f"the stream {self._stream} is full")
-            raise Busy(f"the stream {self._stream} refused: {text}")
+                raise Busy(f"{self._what} is full")
+            raise Busy(f"{self._what} refused: {text}")
 
 
 def _headers(ref: str, about: About | None = None) -> dict[str, str]:

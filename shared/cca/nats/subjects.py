@@ -126,19 +126,19 @@ def contents(ref: str) -> str:
     return f"cca.contents.{ref}"
 
 
-def context(key: str) -> str:
-    """Where the bucket `CCA_CONTEXT` has a value. `key`: kind and name of the scope, and the key, with dots between."""
-    return f"$KV.CCA_CONTEXT.{key}"
+def context(value: str) -> str:
+    """Where the bucket `CCA_CONTEXT` has a value. `value`: kind and name of the scope, and the key, with dots between."""
+    return f"$KV.CCA_CONTEXT.{value}"
 
 
-def context_timer(key: str) -> str:
+def context_timer(value: str) -> str:
     """Where the timer of a value that expires is kept; it fires on `context_due`."""
-    return f"cca.timer.context.{key}"
+    return f"cca.timer.context.{value}"
 
 
-def context_due(key: str) -> str:
+def context_due(value: str) -> str:
     """Where the timer of a value fires."""
-    return f"cca.due.context.{key}"
+    return f"cca.due.context.{value}"
 
 
 def work_consumer(role: str, lane: str, priority: str) -> str:

@@ -45,6 +45,13 @@ DuplicateRow = asyncpg.UniqueViolationError
 CANCELED = asyncpg.QueryCanceledError
 """It took longer than it may; that says nothing of the server."""
 
+_VECTORS = """
+SELECT t.typname AS name, n.nspname AS schema FROM pg_extension e
+JOIN pg_depend d ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.classid = 'pg_type'::regclass
+JOIN pg_type t ON t.oid = d.objid JOIN pg_namespace n ON n.oid = t.typnamespace
+WHERE e.extname = 'vector' AND t.typname IN ('vector', 'halfvec')
+"""
+
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 
@@ -55,6 +62,8 @@ async def connect_pool(
     *,
     wait: bool = True,
     session: Mapping[str, str] | None = None,
+    vectors: bool = False,
+    limit_s: float | None = None,
 ) -> Pool:
     """A pool of at most `settings.pool_size` connections, with one open.
 
@@ -66,6 +75,9 @@ async def connect_pool(
         name: what the server shows in `pg_stat_activity`.
         wait: wait for a server that is not there yet; otherwise that raises `Busy`.
         session: further run-time settings of each connection (`{"synchronous_commit": "off"}`).
+        vectors: values of pgvector's types are `bytes`, as `cca.postgres.halfvec` makes them, on connections that are
+            opened when the extension is there.
+        limit_s: seconds after which a statement is given up here (`TimeoutError`), whatever the server does.
 
     Raises `Refused` (`not-authorized`) for credentials that are not accepted, and `Misconfigured` for a URL that is
     none. No error names the password.
@@ -73,7 +85,7 @@ async def connect_pool(
     pause = 0.1
     while True:
         try:
-            return await _create(settings, name, session or {})
+            return await _create(settings, name, session or {}, vectors, limit_s)
         except asyncpg.InvalidAuthorizationSpecificationError:
             raise Refused("not-authorized", f"PostgreSQL at {settings.url} does not accept these credentials") from None
         except UNREACHABLE as error:
@@ -85,7 +97,9 @@ async def connect_pool(
         pause = min(pause * 2, 5.0)
 
 
-async def _create(settings: PostgresSettings, name: str, session: Mapping[str, str]) -> Pool:
+async def _create(
+    settings: PostgresSettings, name: str, session: Mapping[str, str], vectors: bool, limit_s: float | None
+) -> Pool:
     try:
         return await asyncpg.create_pool(
             settings.url,
@@ -93,7 +107,8 @@ async def _create(settings: PostgresSettings, name: str, session: Mapping[str, s
             min_size=1,
             max_size=settings.pool_size,
             timeout=10,  # to connect, in seconds
-            init=_prepare,
+            command_timeout=limit_s,
+            init=_prepare_with_vectors if vectors else _prepare,
             server_settings={
                 "application_name": name,
                 "statement_timeout": str(int(settings.statement_timeout_s * 1000)),
@@ -114,6 +129,14 @@ async def close_pool(pool: Pool) -> None:
             await pool.close()
     except UNREACHABLE:
         pool.terminate()
+
+
+async def _prepare_with_vectors(connection: Any) -> None:
+    await _prepare(connection)
+    for record in await connection.fetch(_VECTORS):
+        await connection.set_type_codec(
+            record["name"], schema=record["schema"], encoder=bytes, decoder=bytes, format="binary"
+        )
 
 
 async def _prepare(connection: Any) -> None:

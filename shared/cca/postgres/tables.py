@@ -40,13 +40,12 @@ class Tables:
     def __init__(self, name: str) -> None:
         self._name, self._logger = name, logging.getLogger(name)
         self._pool: Pool | None = None
-        self._limit: float | None = None
         self.breaker = Breaker()
 
     async def rows(self, sql: str, *values: object) -> list[Row]:
         """The rows of a query. Raises `Busy` when there is no server, no table, or no time left."""
         async with self.connection() as connection:
-            return await connection.fetch(sql, *values, timeout=self._limit)
+            return await connection.fetch(sql, *values)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
@@ -59,7 +58,12 @@ class Tables:
             raise Busy(f"PostgreSQL does not answer; it is asked again in {breaker.remaining(now()):.1f} s")
         try:
             async with pool.acquire(timeout=PATIENCE) as connection:
-                yield connection
+                try:
+                    yield connection
+                except TimeoutError:
+                    # The server did not even end the statement itself: it would not take leave of us either.
+                    connection.terminate()
+                    raise
             breaker.succeeded()
         except DATABASE as error:
             if isinstance(error, UNREACHABLE) and not isinstance(error, CANCELED):
@@ -78,27 +82,28 @@ class Tables:
 
     async def keep_connecting(self, settings: PostgresSettings, prepare: Prepare | None = None) -> None:
         """Connect as soon as the server is there, and prepare what must be there."""
-        self._limit = settings.statement_timeout_s + 1 if settings.statement_timeout_s else None
+        # The server ends statements that take too long. What it did not even end is given up here, a little later.
+        limit = settings.statement_timeout_s + 1 if settings.statement_timeout_s else None
         while self._pool is None:
             try:
-                pool = await connect_pool(settings, self._name)
+                if prepare is not None:
+                    await self._prepare(settings, prepare)
+                self._pool = await connect_pool(settings, self._name, vectors=True, limit_s=limit)
             except Refused as error:
                 self._logger.error("%s; trying again", error)
                 await asyncio.sleep(AGAIN)
-                continue
-            try:
-                if prepare is not None:
-                    async with pool.acquire() as connection:
-                        await prepare(connection)
             except DATABASE as error:
                 self._logger.warning("PostgreSQL: %s; trying again", error or type(error).__name__)
-                await close_pool(pool)
                 await asyncio.sleep(AGAIN)
-                continue
-            except BaseException:
-                await close_pool(pool)
-                raise
-            self._pool = pool
+
+    async def _prepare(self, settings: PostgresSettings, prepare: Prepare) -> None:
+        """On a connection without a limit, and older than the types that it may make."""
+        pool = await connect_pool(settings, self._name)
+        try:
+            async with pool.acquire() as connection:
+                await prepare(connection)
+        finally:
+            await close_pool(pool)
 
     def say_if_failed(self, connecting: "asyncio.Task[Any]") -> None:
         """To be told when `keep_connecting` is over."""

@@ -8,7 +8,8 @@ from cca import __version__, dead
 from cca.codec import KINDS, tag_of
 from cca.message import Message
 from cca.schemas import bodies
-from cca.schemas.channels import CHANNELS, PARAMETERS, PARTIES, Channel
+from cca.schemas.channel import PARAMETERS, PARTIES, Channel
+from cca.schemas.channels import CHANNELS
 
 Json = dict[str, Any]
 

@@ -1,69 +1,22 @@
 """Who says what where: every channel, its messages, its senders and its receivers."""
 
-from typing import Literal
-
-from msgspec import Struct, structs
-
 from cca.contracts import agent, learner, ledger, policy, prepared, task, tokens, work
-from cca.message import Command, Event, Message, Reply
+from cca.message import Command, Event, Reply
 from cca.nats import names, subjects
-
-Kind = Literal["stream", "core", "request"]
-
-ROUTER, LEARNER, PROJECTOR, GATEWAY = "cca_router", "cca_learner", "cca_projector", "cca_gateway"
-TOKENS = "cca_tokens"
-CLIENT, WORKER, SERVER = "client", "worker", "nats-server"
-ANY_SERVICE = "any-service"
-
-PARTIES: dict[str, str] = {
-    CLIENT: "Whoever submits tasks or asks about them: a person, a script, another agent, the CLI.",
-    WORKER: "Executes tasks of one role and lane.",
-    ROUTER: "Decides about tasks and agents, and alone appends to their logs.",
-    LEARNER: "Makes the policy by which tasks find their lane, from the log.",
-    TOKENS: "Counts and compresses text, and says what was spent and saved.",
-    PROJECTOR: "Makes the log into tables.",
-    GATEWAY: "Speaks HTTP to clients and NATS to the rest.",
-    SERVER: "Fires the timers that it was given.",
-    ANY_SERVICE: "Each of the services.",
-}
-
-PARAMETERS: dict[str, str] = {
-    "role": "Role of an agent, one word such as `backend`; on the intake also `auto`.",
-    "lane": "An interchangeable pool inside a role, one word such as `default`.",
-    "priority": "`critical`, `high`, `normal` or `low`.",
-    "agent": "Name of a worker, one word, unique at a time.",
-    "task": "Task id, a UUID.",
-    "what": "What a timer is for: `retry` or `timeout`.",
-    "service": "Name of a service, such as `cca_router`.",
-    "seq": "Position of a message in its stream.",
-    "policy": "Name of a policy: `routing`.",
-    "ref": "Reference to a text: 20 letters and digits, a hash of its content.",
-    "key": "A key of the bucket `CCA_STATE`.",
-}
-
-
-class Channel(Struct, frozen=True, kw_only=True):
-    """A subject with parameters, and who uses it.
-
-    Attributes:
-        kind: `stream` (JetStream stores it), `core` (whoever listens now hears it), `request` (answered).
-        messages: what is said; empty when the body is bytes of no schema.
-        replies: what a `request` is answered with.
-        stream: the JetStream stream that stores it.
-        text: the body may also be plain text.
-    """
-
-    name: str
-    address: str
-    kind: Kind
-    description: str
-    messages: tuple[type[Message], ...] = ()
-    replies: tuple[type[Reply], ...] = ()
-    senders: tuple[str, ...]
-    receivers: tuple[str, ...]
-    stream: str | None = None
-    text: bool = False
-
+from cca.schemas import channels_context
+from cca.schemas.channel import (
+    ANY_SERVICE,
+    CLIENT,
+    GATEWAY,
+    LEARNER,
+    PROJECTOR,
+    ROUTER,
+    SERVER,
+    TOKENS,
+    WORKER,
+    Channel,
+    rpc,
+)
 
 TASK_EVENTS: tuple[type[Event], ...] = (
     task.TaskSubmitted,
@@ -92,31 +45,16 @@ POLICY_EVENTS: tuple[type[Event], ...] = (
 TOKEN_EVENTS: tuple[type[Event], ...] = (ledger.TokensCompressed, ledger.TokensExpanded, ledger.TokenPolicySet)
 
 
-def _rpc(
-    name: str, address: str, says: type[Command], answer: type[Reply], description: str, answers: str = ROUTER
-) -> Channel:
-    return Channel(
-        name=name,
-        address=address,
-        kind="request",
-        description=description,
-        messages=(says,),
-        replies=(answer,),
-        senders=(CLIENT, GATEWAY),
-        receivers=(answers,),
-    )
-
-
 def _learner(address: str, says: type[Command], answer: type[Reply], description: str) -> Channel:
     name = address.removeprefix("cca.rpc.").replace(".", "-")
-    return _rpc(name, address, says, answer, description, LEARNER)
+    return rpc(name, address, says, answer, description, LEARNER)
 
 
 def _tokens(
     address: str, says: type[Command], answer: type[Reply], description: str, senders: tuple[str, ...] = ()
 ) -> Channel:
     name = address.removeprefix("cca.rpc.").replace(".", "-")
-    return structs.replace(_rpc(name, address, says, answer, description, TOKENS), senders=senders or (CLIENT, GATEWAY))
+    return rpc(name, address, says, answer, description, TOKENS, senders)
 
 
 def _report(verb: str, says: type[Command], answer: type[Reply], description: str) -> Channel:
@@ -285,13 +223,13 @@ CHANNELS: tuple[Channel, ...] = (
         receivers=(ROUTER,),
         stream=names.EVENTS,
     ),
-    _rpc("tasks-submit", subjects.RPC_SUBMIT, task.SubmitTask, task.TaskAccepted, "Submit a task and know it durable."),
-    _rpc("tasks-run", subjects.RPC_RUN, task.RunTask, task.TaskView, "Submit a task and wait for its outcome."),
-    _rpc("tasks-get", subjects.RPC_GET, task.GetTask, task.TaskView, "What is known of a task."),
-    _rpc("tasks-cancel", subjects.RPC_CANCEL, task.CancelTask, task.TaskView, "Stop a task."),
-    _rpc("tasks-retry", subjects.RPC_RETRY, task.RetryTask, task.TaskView, "Try an ended task again."),
-    _rpc("tasks-rate", subjects.RPC_RATE, task.RateTask, task.TaskView, "Say how good a result is."),
-    _rpc("agents-list", subjects.RPC_AGENTS, agent.ListAgents, agent.Agents, "Who is there now."),
+    rpc("tasks-submit", subjects.RPC_SUBMIT, task.SubmitTask, task.TaskAccepted, "Submit a task and know it durable."),
+    rpc("tasks-run", subjects.RPC_RUN, task.RunTask, task.TaskView, "Submit a task and wait for its outcome."),
+    rpc("tasks-get", subjects.RPC_GET, task.GetTask, task.TaskView, "What is known of a task."),
+    rpc("tasks-cancel", subjects.RPC_CANCEL, task.CancelTask, task.TaskView, "Stop a task."),
+    rpc("tasks-retry", subjects.RPC_RETRY, task.RetryTask, task.TaskView, "Try an ended task again."),
+    rpc("tasks-rate", subjects.RPC_RATE, task.RateTask, task.TaskView, "Say how good a result is."),
+    rpc("agents-list", subjects.RPC_AGENTS, agent.ListAgents, agent.Agents, "Who is there now."),
     _learner(subjects.RPC_LEARNER_STATUS, learner.GetPolicy, learner.PolicyStatus, "How routing is learned now."),
     _learner(
         subjects.RPC_LEARNER_CONFIGURE, learner.ConfigurePolicy, learner.PolicyStatus, "Change how it is learned."
@@ -373,4 +311,5 @@ CHANNELS: tuple[Channel, ...] = (
         receivers=(CLIENT,),
         stream=names.DEAD,
     ),
+    *channels_context.CHANNELS,
 )

@@ -91,6 +91,9 @@ class Plan(Struct, frozen=True, kw_only=True):
             "CCA_HTTP_PEPPER_FILE": str(self.credentials.file("pepper")),
             "PYTHONUNBUFFERED": "1",
         }
+        if not self.settings.context.roots and self.layout.directory.name == DEFAULT:
+            # What may be indexed is what one works on: the directory that the stack belongs to.
+            told["CCA_CONTEXT_ROOTS"] = str(self.layout.directory.parent)
         ours = ["CCA_DIR", "CCA_HTTP_"]
         if self.nats:
             told |= {

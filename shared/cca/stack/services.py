@@ -15,5 +15,6 @@ SERVICES = (
     ServiceProcess("cca_projector"),
     ServiceProcess("cca_learner"),
     ServiceProcess("cca_tokens"),
+    ServiceProcess("cca_context"),
     ServiceProcess("cca_gateway", ready_path="/readyz"),
 )

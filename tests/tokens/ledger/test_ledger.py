@@ -25,7 +25,8 @@ from cca.contracts.ledger import (
     TokensCompressed,
     TokensExpanded,
 )
-from cca.contracts.task import Failure, TaskAttemptFailed, TaskCompleted, TaskCondensed, TaskFailed, Usage
+from cca.contracts.prepared import TaskCondensed
+from cca.contracts.task import Failure, TaskAttemptFailed, TaskCompleted, TaskFailed, Usage
 from cca.errors import Busy, Refused
 from cca.message import Event
 from cca.postgres.pool import Connection

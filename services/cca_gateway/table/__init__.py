@@ -1,0 +1,1 @@
+"""The route table, a module for each area; `cca_gateway.routes` puts them together."""

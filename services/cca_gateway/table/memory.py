@@ -1,0 +1,105 @@
+"""The routes of memories: store, find again, rate, forget; and by which policies tasks learn."""
+
+from cca.contracts.memory import (
+    Memories,
+    MemoryHits,
+    MemoryPolicies,
+    MemoryPolicy,
+    MemoryStats,
+    MemoryView,
+    Remembered,
+    SearchMemories,
+    StoreMemory,
+)
+from cca_gateway import memory
+from cca_gateway.route import Route
+from cca_gateway.tokens import WhySet
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        method="POST",
+        path="/memory",
+        handle=memory.store,
+        summary="Remember a text; 200 when it is remembered already",
+        body=StoreMemory,
+        gives={"Location": "Where the memory is."},
+        answers={201: Remembered, 200: Remembered},
+        refusals=("bad-id", "key-reused"),
+    ),
+    Route(
+        method="GET",
+        path="/memory",
+        handle=memory.list_memories,
+        summary="List memories, newest first",
+        query=memory.MemoryQuery,
+        answers={200: Memories},
+        refusals=("bad-cursor",),
+    ),
+    Route(
+        method="POST",
+        path="/memory/search",
+        handle=memory.search,
+        summary="Look for memories by words and by meaning",
+        body=SearchMemories,
+        answers={200: MemoryHits},
+    ),
+    Route(
+        method="GET",
+        path="/memory/stats",
+        handle=memory.stats,
+        summary="How many memories there are",
+        answers={200: MemoryStats},
+    ),
+    Route(
+        method="GET",
+        path="/memory/policies",
+        handle=memory.policies,
+        summary="Which tasks are remembered, and given memories",
+        answers={200: MemoryPolicies},
+    ),
+    Route(
+        method="PUT",
+        path="/memory/policies/{role}",
+        handle=memory.set_policy,
+        summary="Remember a role's tasks and put memories before them; `*` for all roles without a policy of their own",
+        query=WhySet,
+        body=MemoryPolicy,
+        answers={200: MemoryPolicies},
+        refusals=("bad-name", "too-many"),
+    ),
+    Route(
+        method="DELETE",
+        path="/memory/policies/{role}",
+        handle=memory.remove_policy,
+        summary="Remember a role's tasks no longer, and put nothing before them",
+        query=WhySet,
+        answers={200: MemoryPolicies},
+        refusals=("bad-name",),
+    ),
+    Route(
+        method="GET",
+        path="/memory/{memory}",
+        handle=memory.show,
+        summary="A memory",
+        answers={200: MemoryView},
+        refusals=("not-found", "invalid"),
+    ),
+    Route(
+        method="DELETE",
+        path="/memory/{memory}",
+        handle=memory.forget,
+        summary="Forget a memory",
+        query=memory.WhyForgotten,
+        answers={200: MemoryView},
+        refusals=("not-found",),
+    ),
+    Route(
+        method="POST",
+        path="/memory/{memory}/feedback",
+        handle=memory.rate,
+        summary="Say whether a memory helped",
+        body=memory.MemoryFeedback,
+        answers={200: MemoryView},
+        refusals=("not-found",),
+    ),
+)

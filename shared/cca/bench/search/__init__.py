@@ -1,0 +1,1 @@
+"""What searches by meaning and by words find, and how fast."""

@@ -1,0 +1,1 @@
+"""Texts as vectors: texts that mean about the same point in about the same direction."""

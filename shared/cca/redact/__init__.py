@@ -1,0 +1,1 @@
+"""Secrets taken out of texts before they are kept."""
