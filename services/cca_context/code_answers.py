@@ -39,8 +39,9 @@ from cca.postgres.tables import Tables
 from cca.storable import text_without_nul
 from cca_context import code_store
 from cca_context.cache import Answers
+from cca_context.code_board import Seen, view
 from cca_context.code_decide import dropped_stream, is_same, project_of, related
-from cca_context.code_jobs import Jobs, Seen, view
+from cca_context.code_jobs import Jobs
 from cca_context.search import Searcher
 from cca_context.vectors import Vectors
 from cca_context.where import Where
@@ -78,7 +79,7 @@ class Code:
         self._bus, self._log, self._tables = bus, log, tables
         self._searcher, self._vectors, self._tell = searcher, vectors, changed
         self._roots = Roots.parse(settings.roots)
-        self._jobs = Jobs(bus, log, tables, pool, self._roots, self.changed)
+        self._jobs = Jobs(log, tables, pool, self._roots, self.changed)
         self._asking = asyncio.Lock()
         self._heard: Subscribed | None = None
         self.answers: Answers[CodeHits] = Answers(settings.cache_s)

@@ -129,11 +129,13 @@ class Plan(Struct):
     Attributes:
         read: files in groups that are read together. A digest says that nothing is to be done if it is the same.
         gone: those of the index that are no longer there.
+        own: those that this job has indexed before it was cut short, among them some that are read again.
         tally: what is done already.
     """
 
     read: list[tuple[Known, ...]]
     gone: list[str]
+    own: frozenset[str]
     tally: Tally
 
 
@@ -171,7 +173,8 @@ def plan(listing: Listing, there: Mapping[str, Row], under: str, job: str, force
         bytes=size,
     )
     known = [_known(file, there.get(file.path), job, force) for file in to_read]
-    return Plan(_groups(to_read, known), gone, tally)
+    own = frozenset(path for path, row in there.items() if row.job == job)
+    return Plan(_groups(to_read, known), gone, own, tally)
 
 
 def _same(file: Found, row: Row) -> bool:

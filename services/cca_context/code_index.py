@@ -55,6 +55,7 @@ class Run:
         self._pool, self._roots, self._asked, self._say, self._changed = pool, roots, asked, say, changed
         self.tally = before
         self.failures: dict[str, str] = {}
+        self._own: frozenset[str] = frozenset()
         self._said = asyncio.get_running_loop().time()
 
     async def run(self, db: Connection) -> None:
@@ -73,7 +74,7 @@ class Run:
         chunks = await code_store.chunks_of(db, asked.project)
         # Comparing very many files takes long; in a thread the loop goes on.
         todo = await asyncio.to_thread(plan, listing, there, under, asked.job, asked.force, self.tally)
-        self.tally = replace(todo.tally, chunks=chunks)
+        self.tally, self._own = replace(todo.tally, chunks=chunks), todo.own
         for path, why in listing.unreadable.items():
             self._failed(path, why)
         await self._say(self.tally)
@@ -140,8 +141,9 @@ class Run:
     def _count(self, made: Sequence[Made], changes: code_store.Changes) -> None:
         tally = self.tally
         for one in made:
-            tally = added_up(tally, done=1, **{_COUNTED[one.state]: 1})
-            if one.state == "chunked":
+            state = "chunked" if one.state == "same" and one.path in self._own else one.state
+            tally = added_up(tally, done=1, **{_COUNTED[state]: 1})
+            if state == "chunked":
                 tally = added_up(tally, bytes=one.size)
             elif one.state == "failed":
                 self._failed(one.path, one.problem)

@@ -17,6 +17,8 @@ LOCK = 0x0CCA_0503
 """The first half of the locks of projects; the second is a hash of the name."""
 MANY = 1_000
 """Files that are taken out at a time."""
+ROWS = 100
+"""Chunks that are sent at a time: to encode many more would hold up the loop."""
 
 _EXISTING = (
     "SELECT chunk, path, digest, start_line, end_line FROM cca.code_chunks WHERE project = $1 AND path = ANY($2)"
@@ -178,8 +180,8 @@ async def _replace(db: Connection, project: str, now: Sequence[Made], away: list
         await db.execute("DELETE FROM cca.code_chunks WHERE chunk = ANY($1)", stale)
     if moved:
         await db.execute(_MOVE, *map(list, zip(*moved, strict=True)))
-    if new:
-        columns = zip(*(_columns(one, piece) for one, piece in new), strict=True)
+    for at in range(0, len(new), ROWS):
+        columns = zip(*(_columns(one, piece) for one, piece in new[at : at + ROWS]), strict=True)
         await db.execute(_ADD, project, *map(list, columns))
     changes.added, changes.dropped = len(new), len(stale)
 

@@ -42,7 +42,7 @@ async def test_every_part_of_the_bench_runs_on_a_real_stack() -> None:
     always = found["always"]
     assert {"end_to_end_per_s", "raw_end_to_end_per_s", "ratio_to_raw", "submit_per_s", "append_per_s"} <= always.keys()
     used = always["by_concurrency"]["16"]["end_to_end_cpu_s"][0]
-    services = {"router", "learner", "tokens", "projector", "gateway"}
+    services = {"router", "learner", "tokens", "context", "projector", "gateway"}
     assert used.keys() == {"nats", "postgres", "worker", "submitter", "wall"} | services
     assert all(line.ours.median > 0 for line in lines("always", sides["always"]))
 

@@ -10,7 +10,8 @@ from cca.contracts.code import CodeLanguage
 
 SAMPLES: dict[CodeLanguage, tuple[str, set[tuple[str, str]]]] = {
     "python": (
-        "import os\n\n\n# About it.\n@cache(\n  1)\nasync def load(a,\n    b=1) -> int:\n    '''Loads.'''\n    return 1\n\n\n"
+        "import os\n\n\n# About it.\n@cache(\n  1)\nasync def load(a,\n    b=1) -> int:\n"
+        "    '''Loads.'''\n    return 1\n\n\n"
         "class Client(Base):\n    '''Speaks.'''\n\n    def submit(self):\n        def inner():\n            pass\n",
         {("module", ""), ("function", "load"), ("class", "Client"), ("method", "Client.submit")},
     ),
@@ -20,8 +21,10 @@ SAMPLES: dict[CodeLanguage, tuple[str, set[tuple[str, str]]]] = {
         {("module", ""), ("function", "count"), ("class", "Q"), ("method", "Q.v"), ("function", "Q.f")},
     ),
     "typescript": (
-        "export interface I {\n  a(): void;\n}\n/** Does h. */\nexport const h = async (a: number): Promise<void> => {\n"
-        "  await a;\n};\nnamespace N.M {\n  export enum E {\n    A,\n  }\n}\nexport abstract class A<T> {\n  @dec()\n  m() {\n  }\n}\n",
+        "export interface I {\n  a(): void;\n}\n/** Does h. */\n"
+        "export const h = async (a: number): Promise<void> => {\n"
+        "  await a;\n};\nnamespace N.M {\n  export enum E {\n    A,\n  }\n}\n"
+        "export abstract class A<T> {\n  @dec()\n  m() {\n  }\n}\n",
         {
             ("interface", "I"),
             ("function", "h"),
@@ -34,7 +37,8 @@ SAMPLES: dict[CodeLanguage, tuple[str, set[tuple[str, str]]]] = {
     "tsx": ("export const App: FC = () => {\n  return <div/>;\n};\n", {("function", "App")}),
     "rust": (
         "/// Doc.\n#[derive(Clone)]\nstruct A<T> {\n    a: T,\n}\n\nimpl<T> Tr for A<T> {\n    const X: u8 = 1;\n"
-        "    /// Does it.\n    fn f(&self) -> u8 {\n        1\n    }\n}\nmod inner {\n    fn g() {}\n}\nenum E {\n    A,\n}\n"
+        "    /// Does it.\n    fn f(&self) -> u8 {\n        1\n    }\n}\nmod inner {\n    fn g() {}\n}\n"
+        "enum E {\n    A,\n}\n"
         "trait Q {\n    fn b(&self) {}\n}\n",
         {
             ("struct", "A"),
@@ -53,12 +57,14 @@ SAMPLES: dict[CodeLanguage, tuple[str, set[tuple[str, str]]]] = {
         {("module", ""), ("struct", "A"), ("interface", "B"), ("method", "A.F"), ("function", "main")},
     ),
     "java": (
-        "package a.b.c;\n/** Doc. */\n@X\npublic class A<T> extends B {\n  int a;\n  @Override\n  public void f(int x) {\n  }\n"
+        "package a.b.c;\n/** Doc. */\n@X\npublic class A<T> extends B {\n  int a;\n  @Override\n"
+        "  public void f(int x) {\n  }\n"
         "  interface I {\n    void z();\n    default void q() {\n    }\n  }\n}\n",
         {("class", "A"), ("method", "A.f"), ("interface", "A.I"), ("method", "A.I.q"), ("module", "")},
     ),
     "c": (
-        "#include <stdio.h>\ntypedef struct node {\n  int a;\n} node_t;\n\n/* Adds. */\nstatic int *\nadd(int a,\n  int b)\n{\n"
+        "#include <stdio.h>\ntypedef struct node {\n  int a;\n} node_t;\n\n/* Adds. */\nstatic int *\n"
+        "add(int a,\n  int b)\n{\n"
         "  return 0;\n}\nenum kind {\n  ONE,\n};\n",
         {("module", ""), ("struct", "node_t"), ("function", "add"), ("enum", "kind")},
     ),
@@ -68,7 +74,8 @@ SAMPLES: dict[CodeLanguage, tuple[str, set[tuple[str, str]]]] = {
         {("module", "a.b"), ("class", "a.b.X"), ("method", "a.b.X.f"), ("function", "X.g")},
     ),
     "markdown": (
-        "Before it all.\n\n# Guide\n\nText.\n\n## Install\n\nMore.\n\nUse it\n---\n\n```py\n# no heading\n```\n# Other\n",
+        "Before it all.\n\n# Guide\n\nText.\n\n## Install\n\nMore.\n\nUse it\n---\n\n```py\n"
+        "# no heading\n```\n# Other\n",
         {
             ("section", ""),
             ("section", "Guide"),
@@ -122,9 +129,9 @@ def check(code: str, language: CodeLanguage) -> None:
         for line in range(chunk.start_line, chunk.end_line + 1):
             if len(lines[line - 1]) <= LARGEST:
                 seen[line] += 1
-    for number, line in enumerate(lines, 1):
-        if line.strip() and len(line) <= LARGEST:
-            assert seen[number] == 1, (number, line)
+    for number, said in enumerate(lines, 1):
+        if said.strip() and len(said) <= LARGEST:
+            assert seen[number] == 1, (number, said)
 
 
 SCRAPS = [line for code, _ in SAMPLES.values() for line in code.split("\n")] + ["é" * 3, "\t}", "{" * 40, "  x" * 900]

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from cca.config import ContextSettings, NatsSettings, PostgresSettings
@@ -293,6 +295,35 @@ async def test_another_instance_goes_on_with_what_a_dead_one_left(
         events = [raw async for raw in second.log.scan(subjects.events("code", job))]
         resumed = [raw for raw in events if b'"resumed":true' in raw.body]
         assert len(resumed) == 1 and resumed[0].headers["ce-type"] == "cca.code.index-progressed.v1"
+
+
+async def test_a_job_whose_process_was_killed_is_finished_by_another(
+    nats: NatsSettings, postgres: PostgresSettings, root: Path
+) -> None:
+    many(root)
+    async with instance(nats, postgres, root) as watching:
+        await watching.code.stop()
+        script = str(Path(__file__).with_name("code_serving.py"))
+        settings = [msgspec.json.encode(one).decode() for one in (nats, postgres)]
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, script, *settings, str(root), stdout=asyncio.subprocess.PIPE
+        )
+        assert process.stdout is not None
+        try:
+            job = (await process.stdout.readline()).decode().strip()
+
+            async def begun() -> bool:
+                return bool(await watching.chunks())
+
+            await until(begun)
+        finally:
+            process.kill()
+            await process.wait()
+        assert (await watching.job(job)).state == "running"
+        await watching.code.start()
+        done = await watching.over(job)
+        assert (done.state, done.resumed, done.tally.indexed, done.tally.done) == ("completed", 1, 153, 153)
+        assert done.tally.kept == 0 and done.tally.chunks == len(await watching.chunks())
 
 
 async def test_of_two_instances_one_works_and_either_may_cancel(

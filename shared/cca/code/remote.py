@@ -30,7 +30,7 @@ PAUSE_S = 0.25
 
 
 class CodeIndex:
-    """The index of code. Every method raises `Busy` when there is no answer for a while, and `Refused` when it is no."""
+    """The index of code. Every method raises `Busy` when nobody answers for a while, and `Refused` when it is no."""
 
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
@@ -68,7 +68,7 @@ class CodeIndex:
         return await self._ask(subjects.RPC_CODE_CANCEL, CancelCodeJob(job, requester), CodeJob)
 
     async def search(self, query: str, **limits: Any) -> CodeHits:
-        """Look for code, in plain words or by names. `limits` are the other fields of `cca.contracts.code.SearchCode`."""
+        """Look for code, in plain words or by names. `limits` are other fields of `cca.contracts.code.SearchCode`."""
         return await self._ask(subjects.RPC_CODE_SEARCH, SearchCode(query, **limits), CodeHits)
 
     async def stats(self) -> CodeStats:

@@ -127,7 +127,7 @@ def contents(ref: str) -> str:
 
 
 def context(value: str) -> str:
-    """Where the bucket `CCA_CONTEXT` has a value. `value`: kind and name of the scope, and the key, with dots between."""
+    """Where the bucket `CCA_CONTEXT` has a value. `value`: kind and name of the scope, and the key, dots between."""
     return f"$KV.CCA_CONTEXT.{value}"
 
 

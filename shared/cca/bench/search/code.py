@@ -12,19 +12,10 @@ from cca.bench.search.functions import standard_library
 from cca.bench.search.quality import STUCK_S, Measured, Say, active, ask
 from cca.bench.search.ranking import DEPTH
 from cca.bench.search.written import CodeQuestion
-from cca.contracts.code import (
-    CodeHits,
-    CodeJob,
-    CodeStats,
-    GetCodeJob,
-    GetCodeStats,
-    IndexCode,
-    SearchCode,
-)
+from cca.code.remote import CodeIndex
+from cca.contracts.code import CodeHits, CodeJob
 from cca.contracts.search import Mode
 from cca.errors import Busy, CcaError
-from cca.nats import subjects
-from cca.nats.bus import Bus
 from cca.postgres.pool import Pool
 
 PROJECT = "python"
@@ -32,7 +23,8 @@ LEFT_OUT = ("test", "idlelib", "site-packages", "dist-packages", "__pycache__")
 """Directories of the standard library that are not copied."""
 AGAIN = 3
 """Runs of each sort after the first."""
-ANSWER_S = 30.0
+STEPS = 25
+"""So often it is said how far the vectors are."""
 _POLL_S = 0.02
 _CHANGE = '''
 
@@ -100,8 +92,8 @@ def paths(questions: Sequence[CodeQuestion]) -> list[str]:
 class Indexed:
     """The index of a directory, through the bus."""
 
-    def __init__(self, bus: Bus, pool: Pool, directory: Path, say: Say) -> None:
-        self._bus, self._pool, self._directory, self._say = bus, pool, directory, say
+    def __init__(self, code: CodeIndex, pool: Pool, directory: Path, say: Say) -> None:
+        self._code, self._pool, self._directory, self._say = code, pool, directory, say
 
     async def measure(self) -> CodeFigures:
         """Index it, wait for its vectors, and index it again. Raises `CcaError` when a run does not add up."""
@@ -118,7 +110,7 @@ class Indexed:
             self._change(number)
             changed.append(await self._timed(1))
         hits = await self.search(f"bench_zebra_crossing_{AGAIN}", "lexical")
-        stats = await self._stats()
+        stats = await self._code.stats()
         project = next(one for one in stats.projects if one.project == PROJECT)
         return CodeFigures(
             files=job.tally.indexed,
@@ -151,8 +143,7 @@ class Indexed:
 
     async def search(self, text: str, mode: Mode = "hybrid") -> CodeHits:
         """One search."""
-        command = SearchCode(text, PROJECT, limit=DEPTH, mode=mode)
-        return await self._bus.ask(subjects.RPC_CODE_SEARCH, command, CodeHits, timeout=ANSWER_S)
+        return await self._code.search(text, project=PROJECT, limit=DEPTH, mode=mode)
 
     async def _timed(self, indexed: int) -> float:
         began = time.perf_counter()
@@ -170,12 +161,11 @@ class Indexed:
 
     async def _run(self) -> CodeJob:
         """A job from being asked for until it is over. Raises `CcaError` when it fails."""
-        command = IndexCode(str(self._directory), PROJECT)
-        job = await self._bus.ask(subjects.RPC_CODE_INDEX, command, CodeJob, timeout=ANSWER_S)
+        job = await self._code.index(str(self._directory), project=PROJECT)
         done = 0
         while job.state in ("waiting", "running"):
             await asyncio.sleep(_POLL_S)
-            job = await self._bus.ask(subjects.RPC_CODE_JOB, GetCodeJob(job.job), CodeJob, timeout=ANSWER_S)
+            job = await self._code.job(job.job)
             if job.tally.done >= done + 100:
                 done = job.tally.done
                 self._say(f"code: {done:,} of {job.tally.files:,} files are indexed")
@@ -185,20 +175,19 @@ class Indexed:
 
     async def _embedded(self, job: CodeJob) -> str | None:
         """Wait until each chunk has a vector; whose they are. Raises `Busy` when that gets no further."""
-        furthest, at = 0, time.monotonic()
+        furthest, told, at = 0, 0, time.monotonic()
         while True:
-            maker = active((await self._stats()).embedders)
+            maker = active((await self._code.stats()).embedders)
             if maker is None:
                 return None
-            done = (await self._bus.ask(subjects.RPC_CODE_JOB, GetCodeJob(job.job), CodeJob, timeout=ANSWER_S)).embedded
+            done = (await self._code.job(job.job)).embedded
             if done >= job.tally.chunks:
                 return maker.id
             if done > furthest:
                 furthest, at = done, time.monotonic()
-                self._say(f"code: {done:,} of {job.tally.chunks:,} chunks have vectors")
+                if done >= told + job.tally.chunks // STEPS:
+                    told = done
+                    self._say(f"code: {done:,} of {job.tally.chunks:,} chunks have vectors")
             elif time.monotonic() - at > STUCK_S:
                 raise Busy(f"only {done:,} of {job.tally.chunks:,} chunks have vectors: {maker.problem}")
             await asyncio.sleep(0.5)
-
-    async def _stats(self) -> CodeStats:
-        return await self._bus.ask(subjects.RPC_CODE_STATS, GetCodeStats(), CodeStats, timeout=ANSWER_S)

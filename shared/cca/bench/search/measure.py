@@ -13,7 +13,7 @@ from cca.bench.search.code import CodeFigures, Indexed, copied, paths
 from cca.bench.search.commits import Left, commits
 from cca.bench.search.functions import functions, standard_library
 from cca.bench.search.headings import headings
-from cca.bench.search.quality import Filled, Measured, Say, ask_memories, embedder, fill, scope
+from cca.bench.search.quality import Filled, Measured, Say, ask_memories, embedder, fill
 from cca.bench.search.ranking import DEPTH
 from cca.bench.search.sets import Set
 from cca.bench.search.snippets import snippets, vectors
@@ -96,7 +96,7 @@ async def measure(parts: Sequence[str], quick: bool, here: Path, say: Say) -> Fi
     figures = Figures(parts=tuple(part for part in PARTS if part in parts), quick=quick)
     sizes = QUICK if quick else Sizes()
     say("sets are made")
-    sets = await asyncio.to_thread(made, sizes, here, figures.notes)
+    sets = await asyncio.to_thread(made, sizes, figures.parts, here, figures.notes)
     with folder() as directory:
         say("a stack starts")
         # Of this name: then the directory above it may be indexed.
@@ -120,18 +120,20 @@ async def measure(parts: Sequence[str], quick: bool, here: Path, say: Say) -> Fi
     return figures
 
 
-def made(sizes: Sizes, here: Path, notes: list[str]) -> list[Set]:
-    """The sets of documents; what cannot be made is told in `notes`."""
+def made(sizes: Sizes, parts: Sequence[str], here: Path, notes: list[str]) -> list[Set]:
+    """The sets of documents, the docstrings first; what cannot be made is told in `notes`."""
+    if not {"quality", "code"} & set(parts):
+        return []
     root = standard_library() if sizes.whole else standard_library() / "asyncio"
-    found = [
-        functions(sizes.queries, sizes.documents, spare=2 * sizes.asked, root=root),
-        headings(sizes.queries, sizes.documents),
-    ]
+    found = [functions(sizes.queries, sizes.documents, spare=2 * sizes.asked, root=root)]
+    if "quality" not in parts:
+        return found
+    found.append(headings(sizes.queries, sizes.documents))
     try:
         found.append(commits(sizes.queries, sizes.documents, here))
     except Left as left:
         notes.append(f"commit → diff is left out: {left}.")
-    return [*found, paraphrases(sizes.paraphrases, sizes.memories)]
+    return [*found, *paraphrases(sizes.paraphrases, sizes.memories)]
 
 
 class _Run:
@@ -169,7 +171,7 @@ class _Run:
             self._figures.sets.append(await ask_memories(memory, one))
 
         async def search(text: str) -> Answer:
-            return await memory.search(text, scope=scope(sets[0].name), limit=DEPTH)
+            return await memory.search(text, scope=sets[0].scope, limit=DEPTH)
 
         await self._speed("memories", sets[0].spare[: self._sizes.asked], search)
 
@@ -178,7 +180,7 @@ class _Run:
         questions = code_questions(sizes.questions)
         self._say("code: the standard library is copied")
         target = await asyncio.to_thread(copied, directory, None if sizes.whole else paths(questions))
-        index = Indexed(self.client.bus, self._pool, target, self._say)
+        index = Indexed(self.client.code, self._pool, target, self._say)
         self._figures.code = await index.measure()
         self._say(f"code: {len(questions)} questions")
         self._figures.sets.append(await index.ask(questions))

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from msgspec import Struct
 
 from cca.bench.search.ranking import DEPTH, Quality, quality
-from cca.bench.search.sets import Set, total
+from cca.bench.search.sets import Set, distinct
 from cca.contracts.search import EmbedderInfo, Mode
 from cca.errors import Busy, CcaError
 from cca.memory.remote import Memory
@@ -44,24 +44,20 @@ class Filled(Struct, frozen=True):
     redacted: int = 0
 
 
-def scope(name: str) -> str:
-    """The scope in which the documents of a set are."""
-    return f"project:bench-{name}"
-
-
 async def fill(memory: Memory, pool: Pool, sets: Sequence[Set], say: Say) -> Filled:
     """Store all documents, and wait until they are found by words and by meaning.
 
     Raises `Busy` when that gets no further, and `CcaError` when one was stored otherwise than it is.
     """
-    say(f"memories: {total(sets):,} are stored")
-    waiting = iter([(one.name, id, text) for one in sets for id, text in one.documents.items()])
+    texts = [(one.scope, id, text) for one in distinct(sets) for id, text in one.documents.items()]
+    say(f"memories: {len(texts):,} are stored")
+    waiting = iter(texts)
     redacted = 0
 
     async def some() -> None:
         nonlocal redacted
-        for name, id, text in waiting:
-            kept = await memory.store(text, scope=scope(name), id=id)
+        for scope, id, text in waiting:
+            kept = await memory.store(text, scope=scope, id=id)
             if not kept.created:
                 raise CcaError(f"{id} was merged into {kept.memory}")
             redacted += bool(kept.redacted)
@@ -70,8 +66,8 @@ async def fill(memory: Memory, pool: Pool, sets: Sequence[Set], say: Say) -> Fil
     await asyncio.gather(*(some() for _ in range(STORED_AT_ONCE)))
     stored = time.perf_counter() - began
     began = time.perf_counter()
-    await _ready(memory, pool, total(sets), say)
-    return Filled(total(sets), total(sets) / stored, time.perf_counter() - began, redacted)
+    await _ready(memory, pool, len(texts), say)
+    return Filled(len(texts), len(texts) / stored, time.perf_counter() - began, redacted)
 
 
 async def _ready(memory: Memory, pool: Pool, count: int, say: Say) -> None:
@@ -109,7 +105,7 @@ async def ask_memories(memory: Memory, one: Set, modes: Sequence[Mode] = MODES) 
     """Ask all questions of a set in each mode."""
 
     async def found(text: str, mode: Mode) -> tuple[Mode, Sequence[str]]:
-        hits = await memory.search(text, scope=scope(one.name), limit=DEPTH, mode=mode)
+        hits = await memory.search(text, scope=one.scope, limit=DEPTH, mode=mode)
         return hits.mode, [hit.memory.memory for hit in hits.items]
 
     questions = [(question.text, question.answers) for question in one.questions]

@@ -21,6 +21,7 @@ class Set(Struct, frozen=True):
 
     Attributes:
         spare: questions that are asked only to see how long an answer takes.
+        of: the name of another set that has the same documents; they are stored once.
         note: what a reader of the figures has to know of it.
     """
 
@@ -28,7 +29,13 @@ class Set(Struct, frozen=True):
     questions: tuple[Question, ...]
     documents: dict[str, str]
     spare: tuple[str, ...] = ()
+    of: str = ""
     note: str = ""
+
+    @property
+    def scope(self) -> str:
+        """The scope in which its documents are."""
+        return f"project:bench-{self.of or self.name}"
 
 
 class Pair(Struct, frozen=True):
@@ -63,7 +70,7 @@ def made(name: str, pairs: Iterable[Pair], queries: int, documents: int, *, spar
         tuple(Question(pair.question, frozenset({one})) for one, pair in asked),
         {one: shortened(pair.document) for one, pair in zip(ids, held, strict=True)},
         tuple(pair.question for pair in left),
-        note,
+        note=note,
     )
 
 
@@ -84,6 +91,6 @@ def _seen_twice(texts: Iterable[str]) -> set[str]:
     return twice
 
 
-def total(sets: Sequence[Set]) -> int:
-    """How many documents they have together."""
-    return sum(len(one.documents) for one in sets)
+def distinct(sets: Sequence[Set]) -> list[Set]:
+    """Those with documents of their own."""
+    return [one for one in sets if not one.of]

@@ -114,7 +114,7 @@ class Report(Struct):
             table.add_row(one.name, f"{count:,}", f"{one.documents:,}", *cells, one.note)
         means = self.means
         cells = [cell for mode in MODES for cell in _scores(means.get(mode))]
-        table.add_row("mean", "", f"{sum(one.documents for one in sets):,}", *cells, style="bold")
+        table.add_row("mean", "", "", *cells, style="bold")
         return table
 
     def _on_quality(self) -> Iterator[Verdict]:

@@ -25,19 +25,20 @@ class CodeQuestion(Struct, frozen=True):
         return any(fnmatchcase(name, pattern) for pattern in self.answers.get(path, ()))
 
 
-def paraphrases(queries: int | None = None, documents: int | None = None) -> Set:
-    """Memories, and questions that share no content word with the one that answers them; all, or the first."""
+def paraphrases(queries: int | None = None, documents: int | None = None) -> tuple[Set, Set]:
+    """Memories, and questions without a word of what answers them: in other words, and by symptoms; or the first."""
     memories: list[str] = []
-    questions: list[Question] = []
+    asked: dict[str, list[Question]] = {"? ": [], "! ": []}
     for line in _lines("paraphrases.txt"):
-        if line.startswith("? "):
-            questions.append(Question(line[2:], frozenset({_id(len(memories) - 1)})))
+        if line[:2] in asked:
+            asked[line[:2]].append(Question(line[2:], frozenset({_id(len(memories) - 1)})))
         elif documents is None or len(memories) < documents:
             memories.append(line)
         else:
             break
     held = {_id(number): text for number, text in enumerate(memories)}
-    return Set("paraphrase", tuple(questions[:queries]), held)
+    others, symptoms = (tuple(questions[:queries]) for questions in asked.values())
+    return Set("paraphrase", others, held), Set("symptom", symptoms, held, of="paraphrase")
 
 
 def code_questions(count: int | None = None) -> tuple[CodeQuestion, ...]:
@@ -48,7 +49,7 @@ def code_questions(count: int | None = None) -> tuple[CodeQuestion, ...]:
             found.append(CodeQuestion(line[2:], {}))
         else:
             path, *names = line.split()
-            found[-1].answers[path] = tuple(names)
+            found[-1].answers[path] = (*found[-1].answers.get(path, ()), *names)
     return tuple(found[:count])
 
 
