@@ -2,6 +2,8 @@
 
 from contextlib import AsyncExitStack
 
+from msgspec.structs import replace
+
 from cca.codec import tag_of
 from cca.config import Settings
 from cca.contracts import code, context, memory
@@ -17,6 +19,7 @@ from cca.postgres.migrate import migrate
 from cca.postgres.pool import Connection
 from cca.service import run
 from cca_context.code_answers import Code
+from cca_context.context_decide import see_that_it_is_read_soon
 from cca_context.contexts import Contexts
 from cca_context.corpus import CODE, MEMORY
 from cca_context.embedding import Embedding
@@ -26,6 +29,8 @@ from cca_context.search import Searcher
 from cca_context.vectors import Vectors
 from cca_context.work import WORK
 
+BACKGROUND = 6
+"""Connections to PostgreSQL for words and vectors of memories and of code, for a job, and for a look between."""
 NEW_TEXTS = tuple(tag_of(kind).encode() for kind in (memory.MemoryStored, memory.MemoryForgotten))
 """After these there are words and vectors to make, or to remove."""
 
@@ -34,6 +39,9 @@ async def start(settings: Settings, service: Service, bus: Bus, stack: AsyncExit
     """Answer questions. The processes that embed are there when the first is asked."""
     log = JetStreamLog(bus, settings.log.batch_from, announce=True)
     held = await stack.enter_async_context(tables.connect(settings.postgres, service.name, prepare))
+    # What goes on in the background holds connections for long, and locks with them: no search is to wait for those.
+    own = replace(settings.postgres, pool_size=BACKGROUND)
+    behind = await stack.enter_async_context(tables.connect(own, f"{service.name} background", prepare))
     pool = Pool(WORK)
     stack.push_async_callback(pool.close)
     embedder = make(settings.context, pool)
@@ -47,9 +55,10 @@ async def start(settings: Settings, service: Service, bus: Bus, stack: AsyncExit
     stack.push_async_callback(memory_search.close)
     stack.push_async_callback(code_search.close)
     memories = Memories(bus, log, held, memory_search, memory_vectors, settings.context)
-    memory_embedding = Embedding(held, memory_vectors, memories.answers.clear)
-    codes = Code(bus, log, held, pool, code_search, code_vectors, settings.context, lambda: code_embedding.wake())
-    code_embedding = Embedding(held, code_vectors, codes.answers.clear)
+    memory_embedding = Embedding(behind, memory_vectors, memories.answers.clear)
+    codes = Code(bus, log, held, behind, pool, code_search, code_vectors, settings.context)
+    code_embedding = Embedding(behind, code_vectors, codes.answers.clear)
+    codes.on_change = code_embedding.wake
     contexts = Contexts(bus, log)
     figures = FiguresOfService(held, memories.answers.figures, codes.answers.figures)
 
@@ -59,11 +68,17 @@ async def start(settings: Settings, service: Service, bus: Bus, stack: AsyncExit
 
     heard = await bus.subscribe(subjects.live("memory", ">"), on_memory)
     stack.push_async_callback(heard.unsubscribe)
-    for part in (memory_embedding, code_embedding, contexts, memories, codes):
+    for part in (figures, memory_embedding, code_embedding, contexts, memories, codes):
         await part.start()
         stack.push_async_callback(part.stop)
 
-    await service.serve(subjects.RPC_CONTEXT_SET, context.SetContext, contexts.set_value, context.ContextEntry)
+    await service.serve(
+        subjects.RPC_CONTEXT_SET,
+        context.SetContext,
+        contexts.set_value,
+        context.ContextEntry,
+        check=see_that_it_is_read_soon,
+    )
     await service.serve(subjects.RPC_CONTEXT_GET, context.GetContext, contexts.get, context.ContextEntry)
     await service.serve(subjects.RPC_CONTEXT_DELETE, context.DeleteContext, contexts.delete, context.ContextEntry)
     await service.serve(subjects.RPC_CONTEXT_LIST, context.ListContext, contexts.list, context.ContextEntries)

@@ -62,7 +62,7 @@ class Code:
     """One method for each question.
 
     Args:
-        changed: called when chunks have changed: there are vectors to make.
+        tables: for questions; `behind` for jobs, which hold a connection as long as they run.
     """
 
     def __init__(
@@ -70,20 +70,22 @@ class Code:
         bus: Bus,
         log: JetStreamLog,
         tables: Tables,
+        behind: Tables,
         pool: Pool,
         searcher: Searcher,
         vectors: Vectors,
         settings: ContextSettings,
-        changed: Callable[[], None] = lambda: None,
     ) -> None:
         self._bus, self._log, self._tables = bus, log, tables
-        self._searcher, self._vectors, self._tell = searcher, vectors, changed
+        self._searcher, self._vectors = searcher, vectors
         self._roots = Roots.parse(settings.roots)
-        self._jobs = Jobs(log, tables, pool, self._roots, self.changed)
+        self._jobs = Jobs(log, behind, pool, self._roots, self.changed)
         self._asking = asyncio.Lock()
         self._heard: Subscribed | None = None
         self.answers: Answers[CodeHits] = Answers(settings.cache_s)
         """Answers of searches, kept until something changes."""
+        self.on_change: Callable[[], None] = lambda: None
+        """Called when chunks have changed: there are vectors to make."""
 
     async def start(self) -> None:
         """Go on with what was left undone, and hear what other instances do."""
@@ -99,7 +101,7 @@ class Code:
     def changed(self) -> None:
         """Chunks have changed: answers are old, and vectors are missing."""
         self.answers.clear()
-        self._tell()
+        self.on_change()
 
     def _on_live(self, _: Msg) -> None:
         self.answers.clear()

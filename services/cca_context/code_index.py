@@ -68,7 +68,7 @@ class Run:
         base, under = _base(place, await code_store.path_of(db, asked.project))
         wanted = Wanted(asked.include, asked.exclude, asked.languages)
         look = ListFiles(place.root, _relative(place, base), under, wanted)
-        listing = await self._pool.done(look, Listing)
+        listing = await self._pool.done(look, Listing, large=True)
         await code_store.set_path(db, asked.project, base)
         there = await code_store.there(db, asked.project, under)
         chunks = await code_store.chunks_of(db, asked.project)
@@ -105,7 +105,8 @@ class Run:
         why = ""
         for _ in range(TRIES):
             try:
-                return await self._pool.done(ReadFiles(root, base, group, self._asked.languages), tuple[Made, ...])
+                job = ReadFiles(root, base, group, self._asked.languages)
+                return await self._pool.done(job, tuple[Made, ...], large=True)
             except (Refused, Unforeseen) as error:
                 why = str(error)
                 break  # another time it would be the same

@@ -1,6 +1,5 @@
 """The aggregate of a key of shared context: what follows from a command; of what was, the last event alone counts."""
 
-from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from msgspec import Raw, Struct
@@ -8,15 +7,16 @@ from msgspec import Raw, Struct
 from cca.codec import encode, tag_of
 from cca.context.kept import Kept, inline
 from cca.context.scopes import key_name
-from cca.contracts.context import ContextDeleted, ContextDue, ContextExpired, ContextSet
+from cca.contracts.context import VALUES, ContextDeleted, ContextDue, ContextExpired, ContextSet
 from cca.decider import Decision
 from cca.errors import Refused
+from cca.json_text import LEVELS, has_more, is_deep
 from cca.message import Side
 from cca.nats import subjects
 
 NOTHING = Decision()
 DUE = tag_of(ContextDue)
-DEEPEST = 200
+DEEPEST = LEVELS
 """Levels of a value, at most: readers of JSON give up somewhere, and an event must be readable for ever."""
 
 
@@ -118,17 +118,10 @@ def same(kept: Kept, value: Value) -> bool:
     return there is not None and value.json is not None and bytes(there) == bytes(value.json)
 
 
-def too_deep(value: object) -> bool:
-    """Whether a value has more levels than `DEEPEST`."""
-    level: Sequence[object] = (value,)
-    for _ in range(DEEPEST + 1):
-        below: list[object] = []
-        for one in level:
-            if isinstance(one, Mapping):
-                below.extend(one.values())
-            elif isinstance(one, list | tuple):
-                below.extend(one)
-        if not below:
-            return False
-        level = below
-    return True
+def see_that_it_is_read_soon(body: bytes) -> None:
+    """Before a command is decoded: raises `Refused` (`too-deep`, `too-large`) for JSON that would hold up others."""
+    if is_deep(body, DEEPEST + 1):  # one level is the command's own
+        raise Refused("too-deep", f"the value has more than {DEEPEST} levels")
+    if has_more(body, VALUES):
+        text = f"the value is of more than {VALUES:,} numbers, texts, arrays and objects; store it as one text"
+        raise Refused("too-large", text)

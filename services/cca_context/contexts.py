@@ -43,7 +43,7 @@ from cca.nats.stored import Raw as StoredMessage
 from cca.storable import text_without_nul
 from cca.tokens.markers import ref_of
 from cca_context import snapshots
-from cca_context.context_decide import DEEPEST, Value, delete, put, too_deep
+from cca_context.context_decide import Value, delete, put
 from cca_context.expiry import Expiry
 from cca_context.kv import Keys
 from cca_context.repair import Repair
@@ -177,9 +177,6 @@ class Contexts:
         size = len(bytes(json))
         if size > LARGEST:
             raise Refused("too-large", f"the value is {size:,} bytes as JSON, and may have {LARGEST:,}")
-        deep = too_deep(value) if size <= PAUSE else await asyncio.to_thread(too_deep, value)
-        if deep:
-            raise Refused("too-deep", f"the value has more than {DEEPEST} levels")
         if size <= INLINE:
             return Value(json, None, size)
         text = bytes(json).decode()

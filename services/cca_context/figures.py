@@ -1,5 +1,7 @@
-"""How the service is: what it holds, whether PostgreSQL answers, and what its caches are worth."""
+"""How the service is: what it holds, whether PostgreSQL answers, what its caches are worth, whether it is held up."""
 
+import asyncio
+import time
 from collections.abc import Callable
 
 from cca.contracts.context import ContextStats, GetContextStats
@@ -8,6 +10,8 @@ from cca.message import Meta
 from cca.postgres.tables import Tables
 
 _HELD = "SELECT count(DISTINCT scope), count(*), coalesce(sum(size), 0)::bigint FROM cca.contexts"
+TICK_S = 0.02
+"""Seconds between looks whether the event loop comes round in time."""
 
 
 class FiguresOfService:
@@ -19,6 +23,18 @@ class FiguresOfService:
 
     def __init__(self, tables: Tables, *caches: Callable[[], dict[str, int]]) -> None:
         self._tables, self._caches = tables, caches
+        self._worst = 0.0
+        self._watching: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to look whether the event loop is held up."""
+        self._watching = asyncio.create_task(self._watch())
+
+    async def stop(self) -> None:
+        """Look no more."""
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
 
     async def stats(self, command: GetContextStats, meta: Meta) -> ContextStats:
         """How it is now. Without PostgreSQL what it holds is not known."""
@@ -31,4 +47,13 @@ class FiguresOfService:
         for figures in self._caches:
             for name, count in figures().items():
                 total[name] = total.get(name, 0) + count
-        return ContextStats(scopes, keys, size, self._tables.breaker.state, total)
+        worst, self._worst = self._worst, 0.0
+        return ContextStats(scopes, keys, size, self._tables.breaker.state, total, round(worst * 1e3, 1))
+
+    async def _watch(self) -> None:
+        """How late the loop comes round; what the machine gave to others in the meantime does not count."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due, worked = loop.time() + TICK_S, time.thread_time()
+            await asyncio.sleep(TICK_S)
+            self._worst = max(self._worst, min(loop.time() - due, time.thread_time() - worked))

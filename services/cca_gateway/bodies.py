@@ -14,8 +14,9 @@ from aiohttp.web_request import BaseRequest
 from msgspec import Meta, Raw, Struct
 
 from cca.errors import CcaError
+from cca.json_text import LEVELS, is_deep
 from cca_gateway.problems import Problem
-from cca_gateway.rules import DEPTH, has_nul, is_deep, place_of_nul
+from cca_gateway.rules import has_nul, place_of_nul
 
 LIMIT = 1024 * 1024
 """The longest body, in bytes, where a route says nothing else."""
@@ -98,7 +99,7 @@ def _too_large(limit: int) -> CcaError:
 
 
 def _too_deep() -> CcaError:
-    return Problem("unreadable", f"the body is nested deeper than {DEPTH} levels")
+    return Problem("unreadable", f"the body is nested deeper than {LEVELS} levels")
 
 
 async def decoded(decode: Callable[[bytes], Any], body: bytes) -> Any:

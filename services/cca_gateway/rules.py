@@ -1,29 +1,7 @@
-"""What a body must not hold although it is JSON: NUL, and very deep nesting. Both are found in its bytes: a walk over
-all values of a large body takes seconds."""
+"""What a body must not hold although it is JSON: the character NUL."""
 
 from collections.abc import Iterator
 from typing import Any
-
-DEPTH = 100
-"""How deep arrays and objects may be nested: what is stored must be readable for every reader."""
-
-_ALIKE = bytes.maketrans(b"{}", b"[]")
-_ELSE = bytes(set(range(256)) - set(b"[]{}"))
-
-
-def is_deep(body: bytes) -> bool:
-    """Whether JSON is nested deeper than `DEPTH` levels."""
-    if body.count(b"[") + body.count(b"{") <= DEPTH:
-        return False
-    if b"\\" in body:
-        body = body.replace(rb"\\", b"").replace(rb"\"", b"")
-    outside = b"".join(body.split(b'"')[::2])  # every other piece is the inside of a string
-    brackets = outside.translate(_ALIKE, _ELSE)
-    for _ in range(DEPTH):
-        brackets = brackets.replace(b"[]", b"")  # the innermost of each place: one level
-        if not brackets:
-            return False
-    return True
 
 
 def has_nul(body: bytes) -> bool:

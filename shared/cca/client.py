@@ -25,6 +25,7 @@ from typing import Any, TypeVar
 from msgspec import structs
 
 from cca import codec, config
+from cca.ask import LONG_S
 from cca.code.remote import CodeIndex
 from cca.config import NatsSettings
 from cca.context.remote import Contexts
@@ -54,7 +55,7 @@ from cca.nats.bus import Bus, connect
 from cca.nats.frames import recorded
 from cca.nats.log import JetStreamLog
 from cca.nats.wire import Msg
-from cca.tokens.remote import LONG_S, Tokens
+from cca.tokens.remote import Tokens
 from cca.work.output import Chunk, read_output
 
 PATIENCE_S = 20.0

@@ -19,25 +19,10 @@ JSON = st.recursive(
 )
 
 
-def depth(value: Any) -> int:
-    if isinstance(value, dict):
-        value = list(value.values())
-    return 1 + max(map(depth, value), default=0) if isinstance(value, list) else 0
-
-
 def texts(value: Any) -> list[str]:
     if isinstance(value, dict):
         return [*value, *(text for one in value.values() for text in texts(one))]
     return [text for one in value for text in texts(one)] if isinstance(value, list) else [str(value)]
-
-
-@given(JSON, st.integers(0, 3), st.integers(1, 4))
-def test_depth_is_found_as_by_a_walk(value: Any, around: int, most: int) -> None:
-    for _ in range(around):
-        value = [value]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rules, "DEPTH", most)
-        assert rules.is_deep(msgspec.json.encode(value)) == (depth(value) > most)
 
 
 @given(JSON)

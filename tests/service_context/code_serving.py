@@ -38,7 +38,9 @@ async def main(nats: NatsSettings, postgres: PostgresSettings, root: str) -> Non
         await setup.ensure(bus)
         log, pool = JetStreamLog(bus, announce=True), Pool("cca.code.jobs.do", workers=1)
         vectors = Vectors(tables, None, CODE)
-        code = Code(bus, log, tables, pool, Searcher(tables, CODE, vectors), vectors, ContextSettings(roots=root))
+        code = Code(
+            bus, log, tables, tables, pool, Searcher(tables, CODE, vectors), vectors, ContextSettings(roots=root)
+        )
         await code.start()
         with contextlib.suppress(Busy):
             job = await code.index(IndexCode(root), Meta(id=uuid7(), source="test", time=datetime.now(UTC)))

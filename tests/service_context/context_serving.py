@@ -14,6 +14,7 @@ from cca.nats import names, setup, stored, subjects
 from cca.nats.bus import Bus, connect
 from cca.nats.log import JetStreamLog
 from cca.nats.micro import Service
+from cca_context.context_decide import see_that_it_is_read_soon
 from cca_context.contexts import Contexts
 
 PROJECT = "project:shop"
@@ -39,7 +40,8 @@ async def serving(nats: NatsSettings, start: bool = True) -> AsyncIterator[Conte
             (subjects.RPC_CONTEXT_RESTORE, said.RestoreSnapshot, contexts.restore, said.Restored),
         )
         for endpoint in endpoints:
-            await service.serve(*endpoint)
+            check = see_that_it_is_read_soon if endpoint[0] == subjects.RPC_CONTEXT_SET else None
+            await service.serve(*endpoint, check=check)
         if start:
             await contexts.start()
             stack.push_async_callback(contexts.stop)

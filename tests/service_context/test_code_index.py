@@ -92,7 +92,7 @@ async def instance(nats: NatsSettings, postgres: PostgresSettings, roots: Path |
         log, pool = JetStreamLog(bus, announce=True), Pool("cca.code.jobs.do", workers=1)
         vectors = Vectors(tables, None, CODE)
         searcher = Searcher(tables, CODE, vectors)
-        code = Code(bus, log, tables, pool, searcher, vectors, ContextSettings(roots=str(roots)))
+        code = Code(bus, log, tables, tables, pool, searcher, vectors, ContextSettings(roots=str(roots)))
         await code.start()
         one = Instance(code, tables, log)
         try:

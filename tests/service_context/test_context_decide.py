@@ -13,12 +13,20 @@ from cca import codec
 from cca.context import kept as kept_as
 from cca.context.kept import Kept
 from cca.context.scopes import key_in, key_name, parts, scope_name, values_of
-from cca.contracts.context import ContextDeleted, ContextDue, ContextEvent, ContextExpired, ContextSet
+from cca.contracts.context import (
+    VALUES,
+    ContextDeleted,
+    ContextDue,
+    ContextEvent,
+    ContextExpired,
+    ContextSet,
+    SetContext,
+)
 from cca.decider import Decision
 from cca.errors import Refused
 from cca.message import Seq
 from cca.nats.kv import Cell
-from cca_context.context_decide import DEEPEST, Value, delete, due, put, same, too_deep
+from cca_context.context_decide import DEEPEST, Value, delete, due, put, same, see_that_it_is_read_soon
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 LATER = NOW + timedelta(seconds=2)
@@ -160,8 +168,21 @@ def test_names_can_be_taken_apart_again(scope: str, key: str, other: str) -> Non
 
 
 @given(st.integers(0, 2 * DEEPEST), st.booleans())
-def test_levels_are_counted(levels: int, objects: bool) -> None:
+def test_a_value_that_is_too_deep_is_refused_before_it_is_decoded(levels: int, objects: bool) -> None:
     it: object = 1
     for _ in range(levels):
-        it = {"a": 1, "b": it} if objects else [1, it, []]
-    assert too_deep(it) == (levels > DEEPEST)
+        it = {"a": 1, "b": it} if objects else [1, it, "["]
+    body = codec.encode(SetContext("project:shop", "plan", it))
+    if levels > DEEPEST:
+        with pytest.raises(Refused) as refused:
+            see_that_it_is_read_soon(body)
+        assert refused.value.code == "too-deep"
+    else:
+        see_that_it_is_read_soon(body)
+
+
+def test_a_value_of_very_many_values_is_refused_before_it_is_decoded() -> None:
+    with pytest.raises(Refused, match="store it as one text") as refused:
+        see_that_it_is_read_soon(codec.encode(SetContext("project:shop", "plan", [[]] * (VALUES + 1))))
+    assert refused.value.code == "too-large"
+    see_that_it_is_read_soon(codec.encode(SetContext("project:shop", "plan", "[[],[]," * VALUES)))

@@ -149,7 +149,7 @@ async def test_what_a_task_teaches_is_kept_without_secrets_put_before_the_next_a
 
     async def recalled() -> Any:
         hits = await client.memory.search("clock of the checkout test", scope="project:shop")
-        return hits.items and hits.items[0].memory.memory == memory
+        return hits.items and hits.items[0].memory.memory == memory and hits.items[0].why.dense is not None
 
     await until(recalled)
     second = await client.submit(
@@ -210,7 +210,8 @@ async def test_no_outcome_is_counted_twice_or_lost_when_the_service_is_killed(
     kept = await client.memory.store("Backend tasks are done with care", role="backend", kind="lesson")
 
     async def found() -> bool:
-        return bool((await client.memory.search("with care")).items)
+        hits = (await client.memory.search("with care")).items
+        return bool(hits) and hits[0].why.dense is not None
 
     await until(found)
     tasks = []

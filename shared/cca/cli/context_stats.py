@@ -31,7 +31,7 @@ async def stats(as_json: bool) -> Exit:
         return Exit.OK
     now = codec.read(answer, ContextStats)
     if not screen.person:
-        for name in ("scopes", "keys", "bytes", "breaker"):
+        for name in ("scopes", "keys", "bytes", "breaker", "held_up_ms"):
             screen.line(name, getattr(now, name))
         for name, count in sorted(now.cache.items()):
             screen.line(f"cache.{name}", count)
@@ -44,4 +44,5 @@ async def stats(as_json: bool) -> Exit:
     screen.parts(("Database  ", "bold"), (words, style))
     counts = ", ".join(f"{count:,} {name}" for name, count in sorted(now.cache.items())) or "nothing yet"
     screen.parts(("Searches  ", "bold"), (counts, ""))
+    screen.parts(("Held up   ", "bold"), (f"{now.held_up_ms:g} ms at worst since this was asked before", ""))
     return Exit.OK

@@ -11,6 +11,7 @@ import click
 import msgspec
 import uvloop
 from rich.console import Console
+from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
 from cca.cli.exits import Exit
 from cca.errors import CcaError
@@ -30,17 +31,21 @@ def _parts(context: click.Context, parameter: click.Parameter, value: str | None
 @contextmanager
 def _told() -> Iterator[Callable[[str], None]]:
     """What is being done now, on standard error: one line that changes on a terminal, a line each elsewhere."""
-    console, began = Console(stderr=True, highlight=False, markup=False), time.monotonic()
-
-    def say(text: str) -> None:
-        click.echo(f"{time.monotonic() - began:6.1f} s  {text}", err=True)
-
-    if not console.is_terminal:
-        yield say
-        return
+    began = time.monotonic()
     # Drawn only when there is news: a display that refreshes by itself would run beside what is measured.
-    with console.status("") as status:
-        yield lambda text: status.update(text)
+    line = Progress(
+        TextColumn("{task.description}", markup=False),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        auto_refresh=False,
+        transient=True,
+    )
+    if not line.console.is_terminal:
+        yield lambda text: click.echo(f"{time.monotonic() - began:6.1f} s  {text}", err=True)
+        return
+    with line:
+        now = line.add_task("")
+        yield lambda text: line.update(now, description=text, refresh=True)
 
 
 @click.command("bench")

@@ -20,8 +20,6 @@ from cca.search.terms import terms
 
 WORK = "cca.code.jobs.do"
 """For pools that do nothing else, as in tests."""
-BALLAST = bytes(8 * 1024)
-"""Makes a job large. Small ones share the process that searches wait for, and these say little but take long."""
 
 
 class ListFiles(Struct, frozen=True, tag=True):
@@ -31,7 +29,6 @@ class ListFiles(Struct, frozen=True, tag=True):
     base: str
     under: str
     wanted: Wanted = Wanted()
-    ballast: bytes = BALLAST
 
 
 class Known(Struct, frozen=True):
@@ -48,11 +45,10 @@ class ReadFiles(Struct, frozen=True, tag=True):
     base: str
     files: tuple[Known, ...]
     languages: tuple[CodeLanguage, ...] = ()
-    ballast: bytes = BALLAST
 
 
 ChunkFile = ListFiles | ReadFiles
-"""What processes do for the index of code."""
+"""What processes do for the index of code: large jobs, though they say little."""
 
 
 class Row(Struct, frozen=True):

@@ -9,6 +9,7 @@ async with Client.connect() as client:
 import asyncio
 from typing import Any
 
+from cca.ask import Ask
 from cca.contracts.code import (
     CancelCodeJob,
     CodeHits,
@@ -23,7 +24,6 @@ from cca.contracts.code import (
     SearchCode,
 )
 from cca.nats import subjects
-from cca.tokens.remote import Ask
 
 PAUSE_S = 0.25
 """Seconds between looks at a job that is waited for."""

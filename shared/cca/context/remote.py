@@ -7,9 +7,10 @@ async with Client.connect() as client:
         print(entry.key, entry.value)
 """
 
-from collections.abc import AsyncGenerator, Awaitable
-from typing import Any, Protocol, TypeVar
+from collections.abc import AsyncGenerator
+from typing import Any
 
+from cca.ask import Ask
 from cca.context import watch
 from cca.contracts.context import (
     ContextEntries,
@@ -30,20 +31,8 @@ from cca.contracts.context import (
     TakeSnapshot,
 )
 from cca.errors import Refused
-from cca.message import Command, Reply
 from cca.nats import subjects
 from cca.nats.bus import Bus
-
-LONG_S = 30.0
-"""Seconds that the service has for an answer: a restore may take a while."""
-
-R = TypeVar("R", bound=Reply)
-
-
-class Ask(Protocol):
-    """Asks the service, again while it is away."""
-
-    def __call__(self, subject: str, command: Command, kind: type[R]) -> Awaitable[R]: ...
 
 
 class Contexts:

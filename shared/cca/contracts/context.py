@@ -33,6 +33,8 @@ INLINE = 64 * 1024
 """Bytes of a value, as JSON, up to which it stands in its event; a larger one is stored by the hash of its content."""
 LARGEST = 3 * 1024 * 1024
 """Bytes of a value as JSON, at most: it travels in one message."""
+VALUES = 100_000
+"""Numbers, texts, arrays and objects in one value, at most: to read more of them takes long."""
 KEYS = 1_000
 """Keys in one scope, at most."""
 
@@ -294,6 +296,8 @@ class ContextStats(Reply, frozen=True, tag="cca.context.stats.v1"):
     Attributes:
         scopes, keys, bytes: that hold values now, and their sizes; None while PostgreSQL is away.
         breaker: `closed` while PostgreSQL answers, `open` while it is not asked, `half-open` when it is tried again.
+        held_up_ms: milliseconds that this process was busy before it turned to the next message, at worst, since this
+            was asked before.
         cache: answers of searches: hits, misses, coalesced (asked while the same was being looked for), entries.
     """
 
@@ -302,3 +306,4 @@ class ContextStats(Reply, frozen=True, tag="cca.context.stats.v1"):
     bytes: int | None
     breaker: str
     cache: dict[str, int]
+    held_up_ms: float = 0.0

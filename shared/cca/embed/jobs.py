@@ -3,7 +3,6 @@
 from msgspec import Struct
 
 from cca.embed.embedder import Kind
-from cca.pool.pool import SMALL
 
 PER_JOB = 16
 """Documents in one job: two thirds of a second of work, so that several processes have something to do."""
@@ -12,14 +11,9 @@ CHARACTERS = 2_000
 
 
 class EmbedTexts(Struct, frozen=True, tag=True):
-    """Make vectors of texts.
-
-    Attributes:
-        ballast: makes a large job of it: documents, however short, are not to stand in the way of queries.
-    """
+    """Make vectors of texts."""
 
     texts: tuple[str, ...]
-    ballast: bytes = b""
 
 
 class Embedded(Struct, frozen=True):
@@ -29,11 +23,10 @@ class Embedded(Struct, frozen=True):
 
 
 def jobs(texts: list[str], kind: Kind) -> list[EmbedTexts]:
-    """Texts as jobs, in their order: queries one by one in the lane of small jobs, documents in the other."""
+    """Texts as jobs, in their order: queries one by one, documents in groups."""
     if kind == "query":
         return [EmbedTexts((text,)) for text in texts]
-    groups = (tuple(texts[start : start + PER_JOB]) for start in range(0, len(texts), PER_JOB))
-    return [EmbedTexts(group, bytes(SMALL)) for group in groups]
+    return [EmbedTexts(tuple(texts[start : start + PER_JOB])) for start in range(0, len(texts), PER_JOB)]
 
 
 def shortened(text: str) -> str:

@@ -40,15 +40,16 @@ class MiniLM:
         wanted = [shortened(readable(text)) for text in texts]
         # Short ones together: jobs of about the same size end at about the same time. The same text once.
         distinct = sorted(set(wanted), key=lambda text: (len(text), text))
-        rows = normalized(np.concatenate(await together([self._done(job) for job in jobs(distinct, kind)])))
+        rows = normalized(np.concatenate(await together([self._done(job, kind) for job in jobs(distinct, kind)])))
         place = {text: number for number, text in enumerate(distinct)}
         found = rows[[place[text] for text in wanted]]
         found.flags.writeable = False
         return found
 
-    async def _done(self, job: EmbedTexts) -> Rows:
+    async def _done(self, job: EmbedTexts, kind: Kind) -> Rows:
         async with self._turns:
-            embedded = await self._pool.done(job, Embedded)
+            # Documents, however short, are not to stand in the way of queries.
+            embedded = await self._pool.done(job, Embedded, large=kind == "document")
         return np.frombuffer(embedded.vectors, "<f4").reshape(len(job.texts), self.dimension)
 
     async def close(self) -> None:

@@ -7,11 +7,12 @@ async with Client.connect() as client:
 """
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Iterable, Mapping
-from typing import Any, Protocol, TypeVar
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
+from typing import Any
 
 from msgspec import Struct
 
+from cca.ask import Ask
 from cca.contracts.memory import (
     PROJECT,
     ForgetMemory,
@@ -33,20 +34,11 @@ from cca.contracts.memory import (
     Source,
     StoreMemory,
 )
-from cca.message import Command, Reply
 from cca.nats import subjects
 
 AT_ONCE = 16
 """Memories of an import that are on their way together."""
 PAGE = 200
-
-R = TypeVar("R", bound=Reply)
-
-
-class Ask(Protocol):
-    """Asks the service, again while it is away."""
-
-    def __call__(self, subject: str, command: Command, kind: type[R]) -> Awaitable[R]: ...
 
 
 class Imported(Struct, frozen=True):

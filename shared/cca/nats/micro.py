@@ -71,8 +71,13 @@ class Service:
         kind: type[C],
         handle: Callable[[C, Meta], Awaitable[Reply]],
         answer: type[Reply],
+        check: Callable[[bytes], None] | None = None,
     ) -> None:
-        """Answer commands on a subject. What `handle` raises is said to the asker; the unforeseen is also logged."""
+        """Answer commands on a subject. What `handle` raises is said to the asker; the unforeseen is also logged.
+
+        Args:
+            check: raises for a body that is not even to be decoded.
+        """
         endpoint = Endpoint(
             name=subject.removeprefix("cca.rpc.").replace(".", "-"),
             subject=subject,
@@ -82,20 +87,27 @@ class Service:
         self.endpoints.append(endpoint)
 
         def on_message(msg: Msg) -> None:
-            task = self._loop.create_task(self._answer(endpoint, msg, kind, handle))
+            task = self._loop.create_task(self._answer(endpoint, msg, kind, handle, check))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
         self._subscriptions.append(await self._bus.subscribe(subject, on_message, queue=self.name))
 
     async def _answer(
-        self, endpoint: Endpoint, msg: Msg, kind: type[C], handle: Callable[[C, Meta], Awaitable[Reply]]
+        self,
+        endpoint: Endpoint,
+        msg: Msg,
+        kind: type[C],
+        handle: Callable[[C, Meta], Awaitable[Reply]],
+        check: Callable[[bytes], None] | None,
     ) -> None:
         begun = self._loop.time()
         endpoint.num_requests += 1
         headers: dict[str, str] | None = None
         body = b""
         try:
+            if check is not None:
+                check(msg.data)
             body = codec.encode(await handle(codec.read(msg.data, kind), asked(msg, self.name)))
             if len(body) > self._bus.nc.max_payload:
                 # The server would close the connection for good (NATS.md, trap 4).

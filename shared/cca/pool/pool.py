@@ -163,17 +163,21 @@ class Pool:
         """The processes that are there."""
         return sorted(pid for process in self._processes if (pid := process.pid) is not None)
 
-    async def done(self, job: Struct, kind: type[T]) -> T:
+    async def done(self, job: Struct, kind: type[T], *, large: bool = False) -> T:
         """What comes of a job. Raises as `do`, and what the job refuses."""
         try:
-            return answer(await self.do(asked(job)), kind)
+            return answer(await self.do(asked(job), large=large), kind)
         except Unforeseen as unforeseen:
             logger.error("%s failed: %s", getattr(job, "what", type(job).__name__), unforeseen.trace)
             raise
 
-    async def do(self, job: bytes) -> bytes:
-        """Have a job done, as bytes. Raises `Busy` when too many wait or the process died, `Refused` (`too-hard`)."""
-        lane = self._small if len(job) <= SMALL else self._large
+    async def do(self, job: bytes, *, large: bool = False) -> bytes:
+        """Have a job done, as bytes. Raises `Busy` when too many wait or the process died, `Refused` (`too-hard`).
+
+        Args:
+            large: it takes long, though it is said in few bytes.
+        """
+        lane = self._large if large or len(job) > SMALL else self._small
         if self._closing:
             raise Busy("the service is about to stop")
         if lane.waiting >= lane.room:

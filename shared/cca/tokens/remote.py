@@ -6,9 +6,10 @@ async with Client.connect() as client:
     assert await client.tokens.expand(small.texts[0]) == text
 """
 
-from collections.abc import Awaitable, Sequence
-from typing import Any, Protocol, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
+from cca.ask import Ask
 from cca.contracts.ledger import (
     Dimension,
     GetRecommendations,
@@ -32,23 +33,11 @@ from cca.contracts.tokens import (
     TokenCounts,
     Turn,
 )
-from cca.message import Command, Reply
 from cca.nats import subjects
 from cca.tokens.markers import is_ref
 
-LONG_S = 60.0
-"""Seconds that the service has for an answer: some look at much text."""
-
-R = TypeVar("R", bound=Reply)
-
 Text = str | Turn | Sequence[str | Turn]
 """A text, or the turns of a transcript in order."""
-
-
-class Ask(Protocol):
-    """Asks the service, again while it is away."""
-
-    def __call__(self, subject: str, command: Command, kind: type[R]) -> Awaitable[R]: ...
 
 
 class Tokens:

@@ -50,7 +50,7 @@ def test_a_quick_run_measures_everything(tmp_path: Path) -> None:
         assert found["embedder"] and code["embedded_s"] > 0
         assert {one["filter"] for one in found["vectors"]["searches"]} == {"everything", "a tenth", "a hundredth"}
         assert {one["form"] for one in found["vectors"]["codecs"]} == {"binary", "text"}
-    for word in ("nDCG@10", "files/s", "p95 ms", "its figures say nothing"):
+    for word in ("nDCG", "files/s", "p95 ms", "its figures say nothing"):
         assert word in done.stdout
     assert "a stack starts" in done.stderr and "a stack starts" not in done.stdout
 

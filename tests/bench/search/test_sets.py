@@ -117,7 +117,7 @@ def test_commits_are_read_from_the_repository_around_a_directory(tmp_path: Path)
     git(tmp_path, "commit", "--allow-empty", "-m", "Nothing is changed here")
     one = commits(5, 50, tmp_path / "sub")
     assert len(one.documents) == FEWEST + 1 and len(one.questions) == 5
-    assert one.note == f"of {tmp_path.name}"
+    assert one.note == f"the history of {tmp_path.name}"
     for question in one.questions:
         number = question.text.split()[2]
         (answer,) = question.answers

@@ -9,7 +9,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from cca.bench.search.functions import standard_library
-from cca.bench.search.quality import STUCK_S, Measured, Say, active, ask
+from cca.bench.search.quality import STEPS, STUCK_S, Measured, Say, active, ask
 from cca.bench.search.ranking import DEPTH
 from cca.bench.search.written import CodeQuestion
 from cca.code.remote import CodeIndex
@@ -23,8 +23,6 @@ LEFT_OUT = ("test", "idlelib", "site-packages", "dist-packages", "__pycache__")
 """Directories of the standard library that are not copied."""
 AGAIN = 3
 """Runs of each sort after the first."""
-STEPS = 25
-"""So often it is said how far the vectors are."""
 _POLL_S = 0.02
 _CHANGE = '''
 

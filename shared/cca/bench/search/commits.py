@@ -38,7 +38,7 @@ def commits(queries: int, documents: int, here: Path) -> Set:
             reasons[str(left)] = None
             continue
         if len(found) >= FEWEST:
-            return made("commit", changes(root, found), queries, documents, note=f"of {root.name}")
+            return made("commit", changes(root, found), queries, documents, note=f"the history of {root.name}")
         reasons[f"{root.name} has {len(found)} commits that say what they change"] = None
     raise Left("; ".join(reasons))
 

@@ -16,7 +16,7 @@ from cca.bench.search.headings import headings
 from cca.bench.search.quality import Filled, Measured, Say, ask_memories, embedder, fill
 from cca.bench.search.ranking import DEPTH
 from cca.bench.search.sets import Set
-from cca.bench.search.snippets import snippets, vectors
+from cca.bench.search.snippets import PER_JOB, snippets, vectors
 from cca.bench.search.speed import Answer, Search, Speed, speed
 from cca.bench.search.vectors import VectorFigures
 from cca.bench.search.written import code_questions, paraphrases
@@ -161,7 +161,8 @@ class _Run:
         )
 
     def _vectors_made(self, done: int, of: int) -> None:
-        self._say(f"vectors: {done:,} of {of:,} are made")
+        if done % 10_000 < PER_JOB:
+            self._say(f"vectors: {done:,} of {of:,} are made")
 
     async def quality(self, sets: Sequence[Set]) -> None:
         memory = self.client.memory

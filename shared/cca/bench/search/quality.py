@@ -15,6 +15,8 @@ from cca.postgres.pool import Pool
 
 MODES: tuple[Mode, ...] = ("lexical", "dense", "hybrid")
 STORED_AT_ONCE, ASKED_AT_ONCE = 16, 4
+STEPS = 20
+"""So often it is said how far the vectors are."""
 STUCK_S = 120.0
 """Seconds without a further vector after which nobody waits for more."""
 DECLARED_S = 15.0
@@ -72,7 +74,7 @@ async def fill(memory: Memory, pool: Pool, sets: Sequence[Set], say: Say) -> Fil
 
 async def _ready(memory: Memory, pool: Pool, count: int, say: Say) -> None:
     """Wait until all have words and, if there is an embedder, vectors."""
-    furthest, at = -1, time.monotonic()
+    furthest, told, at = 0, 0, time.monotonic()
     while True:
         maker = active((await memory.stats()).embedders)
         words: int = await pool.fetchval(_WORDS)
@@ -81,7 +83,9 @@ async def _ready(memory: Memory, pool: Pool, count: int, say: Say) -> None:
             return
         if done > furthest:
             furthest, at = done, time.monotonic()
-            say(f"memories: {done:,} of {count:,} have words and vectors")
+            if done >= told + count // STEPS:
+                told = done
+                say(f"memories: {done:,} of {count:,} have words and vectors")
         elif time.monotonic() - at > STUCK_S:
             problem = (maker and maker.problem) or "nobody says why"
             raise Busy(f"only {done:,} of {count:,} memories have words and vectors: {problem}")

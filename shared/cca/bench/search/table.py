@@ -68,7 +68,7 @@ class Report(Struct):
         for table in self._tables():
             console.print(table)
             console.print()
-        for note in figures.notes:
+        for note in (*figures.notes, *(f"{one.name}: {one.note}." for one in figures.sets if one.note)):
             console.print(note)
         if figures.quick:
             console.print("A quick run: it shows that everything works, and its figures say nothing.")
@@ -104,14 +104,13 @@ class Report(Struct):
         for title in ("ques-\ntions", "docu-\nments"):
             table.add_column(title, justify="right")
         for mode in MODES:
-            table.add_column(f"{mode}\nnDCG@10", justify="right")
-            table.add_column("\nrecall@10", justify="right")
-        table.add_column("")
+            table.add_column(f"{mode}\nnDCG", justify="right")
+            table.add_column("@10\nrecall", justify="right")
         sets = self.figures.sets
         for one in sets:
             count = max(found.questions for found in one.modes.values())
             cells = [cell for mode in MODES for cell in _scores(one.modes.get(mode))]
-            table.add_row(one.name, f"{count:,}", f"{one.documents:,}", *cells, one.note)
+            table.add_row(one.name, f"{count:,}", f"{one.documents:,}", *cells)
         means = self.means
         cells = [cell for mode in MODES for cell in _scores(means.get(mode))]
         table.add_row("mean", "", "", *cells, style="bold")
@@ -248,10 +247,10 @@ def _codecs(found: VectorFigures) -> Table:
 
 def _speeds(speeds: list[Speed]) -> Table:
     table = _empty("searches, one at a time")
-    for title in ("asked", "p50 ms", "p95 ms", "cached", "hits", "misses", "transactions each"):
+    for title in ("asked", "p50 ms", "p95 ms", "cached", "hits", "misses", "SQL each"):
         table.add_column(title, justify="right", no_wrap=True)
     for one in speeds:
-        table.add_row(f"{one.subject}, for the first time", *_timed(one.cold))
+        table.add_row(f"{one.subject}, first time", *_timed(one.cold))
         table.add_row(f"{one.subject}, again", *_timed(one.again))
     return table
 

@@ -85,7 +85,7 @@ def parts(code: bytes, language: str) -> Parts | None:
     if language not in _RULES or len(code) > LARGEST:
         return None
     grammar = _grammar(language)
-    root = _tree(grammar.parser, code)
+    root = tree(grammar.parser, code)
     if root is None or any(node.is_error and node.child_count > CROWDED for node in (root, *root.children)):
         return None
     found = QueryCursor(grammar.query).captures(root)
@@ -96,7 +96,7 @@ def parts(code: bytes, language: str) -> Parts | None:
     return Parts(bodies, inner, docs, comments, unread)
 
 
-def _tree(parser: Parser, code: bytes) -> Node | None:
+def tree(parser: Parser, code: bytes) -> Node | None:
     """The root of the tree of some code; None when it takes too long. Rounds are counted, not seconds: they are always
     the same."""
     rounds = broken = 0
@@ -118,11 +118,15 @@ def _tree(parser: Parser, code: bytes) -> Node | None:
 @lru_cache
 def _grammar(language: str) -> Grammar:
     """Loaded when the first code of its language comes: together the grammars are some megabytes."""
+    loaded = load(language)
+    return Grammar(Parser(loaded), Query(loaded, _RULES[language] + "(ERROR) @error"))
+
+
+def load(language: str) -> Language:
+    """The grammar of a language, from its package."""
     package = "typescript" if language == "tsx" else language
     module = import_module(f"tree_sitter_{package}")
-    name = f"language_{language}" if package == "typescript" else "language"
-    loaded = Language(getattr(module, name)())
-    return Grammar(Parser(loaded), Query(loaded, _RULES[language] + "(ERROR) @error"))
+    return Language(getattr(module, f"language_{language}" if package == "typescript" else "language")())
 
 
 def _sorted(nodes: Sequence[Node]) -> list[Node]:
