@@ -44,7 +44,7 @@ from cca_context.harvest import Harvest
 from cca_context.lessons import Tale, lesson
 from cca_context.memory_aggregates import Aggregates, view
 from cca_context.memory_decide import Memory, is_id, make_room, missing
-from cca_context.memory_policies import MemoryPolicyBoard
+from cca_context.memory_policies import MEMORIES, MemoryPolicyBoard
 from cca_context.memory_rows import MemoryRows
 from cca_context.memory_storing import Storing, clean, cleaned
 from cca_context.recall import CANDIDATES, Recall, weighed
@@ -85,7 +85,7 @@ class Memories:
         self._bus, self._searcher, self._vectors = bus, searcher, vectors
         self._aggregates, self._rows = Aggregates(log), MemoryRows(tables)
         self.answers: Answers[MemoryHits] = Answers(settings.cache_s, KEPT)
-        self.board = MemoryPolicyBoard(bus, log)
+        self.board = MemoryPolicyBoard(bus, log, MEMORIES)
         self._storing = Storing(self._aggregates, searcher, vectors, self.board)
         self._recall = Recall(searcher, self._rows)
         self._harvest = Harvest(bus, self.board.current, self._learn)

@@ -35,14 +35,14 @@ from cca.service import run
 from cca_tokens.answers import Answers
 from cca_tokens.jobs import PRELOAD, WORK
 from cca_tokens.ledger import Ledger
-from cca_tokens.policies import PolicyBoard
+from cca_tokens.policies import TOKENS, TokenPolicyBoard
 from cca_tokens.potential import Potential
 
 
 async def start(settings: Settings, service: Service, bus: Bus, stack: AsyncExitStack) -> None:
     """Answer questions. The processes that count are there when the first is asked."""
     log = JetStreamLog(bus, settings.log.batch_from)
-    pool, policies = Pool(WORK, PRELOAD), PolicyBoard(bus, log)
+    pool, policies = Pool(WORK, PRELOAD), TokenPolicyBoard(bus, log, TOKENS)
     ledger = Ledger(await stack.enter_async_context(tables.connect(settings.postgres, "cca_tokens")), Potential(pool))
     answers = Answers(bus, log, pool, policies, ledger)
     stack.push_async_callback(answers.close)
@@ -66,7 +66,7 @@ async def start(settings: Settings, service: Service, bus: Bus, stack: AsyncExit
     await service.serve(subjects.RPC_TOKENS_RECOMMEND, GetRecommendations, answers.recommend, Recommendations)
 
 
-async def _repair(policies: PolicyBoard, pool: Pool) -> None:
+async def _repair(policies: TokenPolicyBoard, pool: Pool) -> None:
     """Let routers know what the log says; where they will ask, the first is not to wait for a process."""
     if (await policies.keep_repairing()).roles:
         await pool.warm()

@@ -37,14 +37,14 @@ from cca_tokens.corrections import Corrections
 from cca_tokens.expand import Expander
 from cca_tokens.jobs import Condensation, Folds, Job, Original
 from cca_tokens.ledger import Ledger
-from cca_tokens.policies import PolicyBoard
+from cca_tokens.policies import TokenPolicyBoard
 from cca_tokens.record import Record
 
 
 class Answers:
     """One method for each question."""
 
-    def __init__(self, bus: Bus, log: JetStreamLog, pool: Pool, policies: PolicyBoard, ledger: Ledger) -> None:
+    def __init__(self, bus: Bus, log: JetStreamLog, pool: Pool, policies: TokenPolicyBoard, ledger: Ledger) -> None:
         self._bus, self._pool, self._policies, self._ledger = bus, pool, policies, ledger
         self._blobs, self._record = Blobs(bus), Record(bus, log)
         self._expander = Expander(self._blobs, self._record)

@@ -164,7 +164,7 @@ class Indexed:
         while job.state in ("waiting", "running"):
             await asyncio.sleep(_POLL_S)
             job = await self._code.job(job.job)
-            if job.tally.done >= done + 100:
+            if job.state == "running" and job.tally.done >= done + 100:
                 done = job.tally.done
                 self._say(f"code: {done:,} of {job.tally.files:,} files are indexed")
         if job.state != "completed":
