@@ -13,6 +13,7 @@ from cca.errors import Misconfigured
 from cca.postgres.pool import close_pool, connect_pool
 
 
+@pytest.mark.covers("PERF-002", "PERF-007")
 async def test_few_vectors_are_found_exactly_and_nothing_is_left_behind(postgres: PostgresSettings) -> None:
     chance = np.random.default_rng(1)
     rows = normalized(chance.standard_normal((3_000, 32)).astype(np.float32))

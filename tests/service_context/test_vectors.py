@@ -29,6 +29,23 @@ def test_what_is_packed_is_unpacked_as_it_was(numbers: list[float]) -> None:
     assert np.array_equal(unpacked(packed(vector)), vector)
 
 
+@pytest.mark.covers("PERF-002")
+async def test_a_vector_goes_to_the_server_and_back_bit_by_bit(postgres: PostgresSettings) -> None:
+    vector = np.random.default_rng(7).standard_normal(384).astype(np.float16).astype(np.float32)
+    pool = await connect_pool(postgres, "test", vectors=True)
+    try:
+        async with pool.acquire() as db:
+            await db.execute(
+                "CREATE EXTENSION IF NOT EXISTS vector WITH SCHEMA public; CREATE TABLE v (vec halfvec(384))"
+            )
+            await db.reload_schema_state()
+            await db.execute("INSERT INTO v VALUES ($1)", packed(vector))
+            back = await db.fetchval("SELECT vec FROM v")
+            assert bytes(back) == packed(vector) and np.array_equal(unpacked(back), vector)
+    finally:
+        await close_pool(pool)
+
+
 @given(st.binary(max_size=40))
 def test_what_is_no_halfvec_is_refused(data: bytes) -> None:
     if len(data) >= 4 and len(data) == 4 + 2 * int.from_bytes(data[:2], "big"):
