@@ -310,6 +310,7 @@ async def test_a_pipe_gets_the_figures_one_line_each(values: StandIn) -> None:
         "keys\t1234",
         "bytes\t5000000",
         "breaker\topen",
+        "held_up_ms\t0.0",
         "cache.hits\t3",
         "cache.misses\t1",
     ]

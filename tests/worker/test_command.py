@@ -78,7 +78,7 @@ async def test_a_command_reads_the_task_on_standard_input(client: Client) -> Non
     assert view.result == {
         "attempt": 1, "task": view.task, "route": 1, "role": "backend", "lane": "default", "description": "say it",
         "input": {"n": 1}, "context": "ctx", "priority": "normal", "kind": "review", "requester": "me",
-        "labels": {"a": "b"}, "max_attempts": 1, "timeout_s": None, "original": None,
+        "labels": {"a": "b"}, "max_attempts": 1, "timeout_s": None, "original": None, "memories": [],
     }  # fmt: skip
 
 
