@@ -27,6 +27,8 @@ NOTE = subjects.state("memory.harvest")
 TASKS = subjects.events("task", "*")
 CHUNK = 256
 """Events that are looked at together."""
+NO_POLICY_S = 1.0
+"""Seconds between looks for a first policy."""
 IDLE = 10.0
 """Seconds after which a silent log is looked at again."""
 NOTE_EVERY = 5.0
@@ -125,6 +127,8 @@ class Harvest:
     # ------------------------------------------------------------------------------------ following
 
     async def _follow(self) -> None:
+        while not (await self._policies()).version:
+            await asyncio.sleep(NO_POLICY_S)  # until there is a first one nothing is to be learned from any task
         if self._seq is None:
             self._seq = await self._begin()
         follower = await Follower.start(self._bus, "harvest", self._seq, TASKS)

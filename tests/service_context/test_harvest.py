@@ -192,6 +192,7 @@ async def test_the_same_lesson_of_many_tasks_is_one_memory(world: World) -> None
 
 @pytest.mark.covers("H16")
 async def test_what_becomes_of_a_task_counts_for_or_against_what_it_was_given(world: World) -> None:
+    await world.memory.set_policy("docs", MemoryPolicy())
     for memory in ("one", "two"):
         await world.memory.store(f"memory {memory}", id=memory)
     await run(world, "t1", submitted("t1"), recalled("t1", "one", "two", "gone", "a.b*"), completed("t1"))
@@ -320,9 +321,11 @@ async def test_tasks_of_other_roles_are_not_read_again(world: World, monkeypatch
 async def test_without_nats_it_waits_and_goes_on(world: World, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     await world.memory.set_policy("backend", MemoryPolicy())
+    await run(world, "t0", submitted("t0"), completed("t0"))
+    await harvested(world, 1)
     for listener in list(world.bus.reconnected):
         listener()  # as if the connection had been lost in between
     await run(world, "t1", submitted("t1"), completed("t1"))
-    await harvested(world, 1)
+    await harvested(world, 2)
     assert "going on from the last position" in caplog.text
     assert ASKED < LEARNED
