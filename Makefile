@@ -21,7 +21,7 @@ up: $(RUN) ## Start the stack: NATS, PostgreSQL and every service, until Ctrl-C.
 	$(BIN)/cca up $(ARGS)
 
 test: check ## Everything that CI runs: the checks, and the tests on real servers.
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --numprocesses=2 --dist=loadfile $(ARGS)
 
 check: $(DEV) ## Style, types and imports.
 	$(BIN)/ruff check
